@@ -1,0 +1,1 @@
+//! Meta, Shopify and Klaviyo imitated over HTTP, strict as the originals.

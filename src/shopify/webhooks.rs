@@ -1,0 +1,1 @@
+//! What comes with every webhook: the signature over the raw bytes and the headers of both families.
