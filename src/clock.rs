@@ -65,7 +65,10 @@ impl Clock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the system's clock"
+)]
 fn system_now() -> Millis {
     Timestamp::now().as_millisecond()
 }
@@ -79,7 +82,10 @@ pub fn rfc3339(at: Millis) -> String {
 
 /// Reads an RFC 3339 time (any offset) into epoch milliseconds.
 pub fn parse_rfc3339(text: &str) -> Option<Millis> {
-    text.trim().parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+    text.trim()
+        .parse::<Timestamp>()
+        .ok()
+        .map(Timestamp::as_millisecond)
 }
 
 #[cfg(test)]
@@ -89,7 +95,10 @@ mod tests {
     #[test]
     fn times_survive_the_round_trip_and_offsets_are_understood() {
         assert_eq!(rfc3339(1_790_000_000_000), "2026-09-21T14:13:20Z");
-        assert_eq!(parse_rfc3339("2026-09-21T16:13:20+02:00"), Some(1_790_000_000_000));
+        assert_eq!(
+            parse_rfc3339("2026-09-21T16:13:20+02:00"),
+            Some(1_790_000_000_000)
+        );
         assert_eq!(parse_rfc3339("yesterday"), None);
     }
 }

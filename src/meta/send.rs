@@ -7,17 +7,37 @@ use super::Usage;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outgoing {
     /// Text, with up to three buttons (a button template when there are any).
-    Text { text: String, buttons: Vec<Button>, quick_replies: Vec<QuickReply> },
+    Text {
+        text: String,
+        buttons: Vec<Button>,
+        quick_replies: Vec<QuickReply>,
+    },
     /// A generic template of 1 to 10 cards. `greeting` is the marketing channel's payload `text`;
     /// on the standard channel the caller sends none (it has no such field).
-    Cards { greeting: Option<String>, cards: Vec<Card> },
+    Cards {
+        greeting: Option<String>,
+        cards: Vec<Card>,
+    },
     /// An image or a video by address, with buttons (a generic template when there are buttons
     /// and it is an image, else an attachment).
-    Media { video: bool, url: String, buttons: Vec<Button> },
+    Media {
+        video: bool,
+        url: String,
+        buttons: Vec<Button>,
+    },
     /// A coupon template.
-    Coupon { title: String, code: String, url: String },
+    Coupon {
+        title: String,
+        code: String,
+        url: String,
+    },
     /// The opt-in card (template `notification_messages`).
-    OptInCard { title: String, image_url: Option<String>, cta: String, payload: String },
+    OptInCard {
+        title: String,
+        image_url: Option<String>,
+        cta: String,
+        payload: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,39 @@
+//! Campaigns: once, to an audience.
+
+pub mod audience;
+
+mod draft;
+mod schedule;
+
+pub use audience::{Audience, Condition, Estimate, estimate};
+pub use draft::{Campaign, Draft, Patch, create, delete, find, list, patch};
+pub use schedule::{Schedule, cancel, pause, resume, schedule, test_send};
+
+use crate::app::App;
+
+/// Moves every campaign on that is due: prepares, launches, notices lateness, finishes. Safe to
+/// run at any time and twice.
+pub async fn advance(_app: &App) -> anyhow::Result<()> {
+    unimplemented!()
+}
+
+/// Why a campaign could not be written or moved.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("There is no such campaign.")]
+    NotFound,
+    /// Fields that must be mended: JSON pointer into the request, and a sentence.
+    #[error("The campaign needs changes before it can be used.")]
+    Invalid(Vec<crate::delivery::Problem>),
+    /// Not possible in its present status; a sentence that says why and what to do.
+    #[error("{0}")]
+    Conflict(String),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Other(error.into())
+    }
+}

@@ -1,0 +1,1 @@
+//! Logs and metrics: readable, filterable, without personal data.

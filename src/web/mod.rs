@@ -1,0 +1,30 @@
+//! HTTP: one router, thin handlers.
+
+pub mod api;
+pub mod hooks;
+pub mod ops;
+pub mod pages;
+pub mod public;
+
+use axum::Router;
+
+use crate::app::App;
+use crate::links::Recorder;
+
+/// What handlers reach.
+#[derive(Clone, Debug)]
+pub struct Web {
+    pub app: App,
+    pub clicks: Recorder,
+}
+
+/// Every path we answer.
+pub fn router(web: Web) -> Router {
+    Router::new()
+        .merge(ops::router())
+        .merge(hooks::router())
+        .merge(public::router())
+        .merge(api::router(&web))
+        .merge(pages::router(&web))
+        .with_state(web)
+}

@@ -1,0 +1,11 @@
+//! Webhooks in: kept before the answer, understood by a job. The only place where a platform's
+//! event becomes a product function's call.
+
+mod inbox;
+mod klaviyo;
+mod meta;
+mod process;
+mod shopify;
+
+pub use inbox::{Arrival, Kept, Platform, find, list, receive, replay};
+pub use process::process_due;

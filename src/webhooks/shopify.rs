@@ -1,0 +1,1 @@
+//! What each event of this platform means for us.
