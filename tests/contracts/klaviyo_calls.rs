@@ -1,4 +1,4 @@
-//! Our Klaviyo calls and bodies fit its OpenAPI document.
+//! Our Klaviyo calls and bodies fit its API document.
 
 use jsonschema::{Draft, Validator};
 use pagecast::http_client::HttpClient;

@@ -1,6 +1,8 @@
 //! What we say to the platforms and what we understand of them, held against their own documents
 //! in `tests/fixtures`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod klaviyo_calls;
 mod meta_calls;
 mod meta_samples;

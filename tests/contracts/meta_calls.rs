@@ -185,12 +185,25 @@ fn literals(template: &str, path: &str) -> Option<usize> {
         match documented.split_once('{') {
             None if documented == ours => literal += 1,
             Some((prefix, _)) if ours.starts_with(prefix) => {
-                literal += usize::from(!prefix.is_empty())
+                literal += usize::from(!prefix.is_empty());
             }
             _ => return None,
         }
     }
     Some(literal)
+}
+
+#[tokio::test]
+#[should_panic(expected = "has no parameter daily_budgets")]
+async fn the_check_of_calls_can_fail() {
+    let server = Recorder::start(200, r#"{"id":"5"}"#).await;
+    client(&server.url)
+        .create_campaign("3", &"tok".into(), "Sale", "11")
+        .await
+        .unwrap();
+    let mut call = server.heard().remove(0);
+    call.body["daily_budgets"] = 5.into();
+    check(&call, &fixture("meta/edges.json"));
 }
 
 #[test]
@@ -220,7 +233,7 @@ async fn a_send_that_never_left_is_told_from_one_whose_answer_was_lost() {
     let closed = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     assert!(matches!(send(&closed).await, Error::NotSent(_)));
-    for (status, body) in [(200, "<html>"), (504, "gateway")] {
+    for (status, body) in [(200, "<html>"), (200, "{}"), (504, "gateway")] {
         let server = Recorder::start(status, body).await;
         assert!(
             matches!(send(&server.url).await, Error::AnswerLost(_)),
