@@ -2,6 +2,8 @@
 
 mod outbox;
 mod segments;
+mod send;
 
-pub use outbox::{Report, report, send_due};
+pub use outbox::{Report, is_wanted, report};
 pub use segments::{Group, groups, refresh_names, sync_due, want};
+pub use send::send_due;
