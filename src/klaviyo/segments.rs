@@ -84,18 +84,15 @@ impl Client {
         id: &str,
         next: Option<&str>,
     ) -> Result<MemberPage, Error> {
-        let url = match next {
-            Some(link) => self.next_address(link)?,
-            None => {
-                let mut url = self.address(&["api", kind.path(), id, "profiles"])?;
-                url.query_pairs_mut()
-                    .append_pair("page[size]", "100")
-                    .append_pair(
-                        "fields[profile]",
-                        &format!("{PROFILE_FIELDS},joined_group_at"),
-                    );
-                url
-            }
+        let url = if let Some(link) = next {
+            self.next_address(link)?
+        } else {
+            let fields = format!("{PROFILE_FIELDS},joined_group_at");
+            let mut url = self.address(&["api", kind.path(), id, "profiles"])?;
+            url.query_pairs_mut()
+                .append_pair("page[size]", "100")
+                .append_pair("fields[profile]", &fields);
+            url
         };
         let page = self.get(auth, &url).await?;
         let members = rows(&page).iter().filter_map(read_member).collect();

@@ -167,8 +167,10 @@ mod tests {
         );
         let business = headers(
             "X-Business-Use-Case-Usage",
-            r#"{"1":[{"type":"messenger","call_count":99.2,"estimated_time_to_regain_access":0},
-                     {"type":"pages","total_time":5,"estimated_time_to_regain_access":3}]}"#,
+            concat!(
+                r#"{"1":[{"type":"messenger","call_count":99.2,"estimated_time_to_regain_access":0},"#,
+                r#"{"type":"pages","total_time":5,"estimated_time_to_regain_access":3}]}"#,
+            ),
         );
         assert_eq!(
             usage(&business),

@@ -173,7 +173,7 @@ impl Client {
 /// `{"success": true}`, or the text `"true"`, or nothing about it.
 fn confirmed(answer: &Value) -> Result<(), Error> {
     match answer.get("success") {
-        Some(Value::Bool(false)) => Err(Error::Api(ApiError::unsayable(
+        Some(no) if *no == false || *no == "false" => Err(Error::Api(ApiError::unsayable(
             "Meta answered success: false",
         ))),
         _ => Ok(()),

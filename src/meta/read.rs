@@ -50,3 +50,22 @@ fn whole(value: &Value) -> Option<i64> {
 fn millis(at: i64) -> Millis {
     if at < SECONDS_END { at * SECOND } else { at }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn seconds_and_milliseconds_mean_the_same_moment() {
+        for at in [
+            json!(1_790_000_000),
+            json!(1_790_000_000_000_i64),
+            json!("1790000000"),
+        ] {
+            assert_eq!(time(&json!({ "at": at }), "at"), Some(1_790_000_000_000));
+        }
+        assert_eq!(time(&json!({"at": 0}), "at"), None);
+    }
+}

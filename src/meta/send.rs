@@ -104,6 +104,11 @@ impl Client {
         let (answer, usage): (Value, _) = self.request(request, token).await?;
         let within = answer.get("recipient").unwrap_or(&answer);
         let mid = text(&answer, "message_id").or_else(|| text(within, "message_id"));
+        if mid.is_none() && text(&answer, "recipient_id").is_none() {
+            return Err(Error::AnswerLost(
+                "neither a message id nor a recipient came".into(),
+            ));
+        }
         Ok(Sent {
             mid,
             tracking_id: None,
@@ -129,8 +134,10 @@ impl Client {
         let request = self.post(&[&account, "messages"])?.json(&body);
         let (answer, usage): (Value, _) = self.request(request, login_token).await?;
         let tracking_id = text(&answer, "marketing_message_tracking_id");
-        let refused = answer.get("success") == Some(&Value::Bool(false));
-        if tracking_id.is_none() && refused {
+        let accepted = answer
+            .get("success")
+            .is_some_and(|yes| *yes == true || *yes == "true");
+        if tracking_id.is_none() && !accepted {
             return Err(Error::AnswerLost(
                 "Meta said neither yes nor why not".into(),
             ));

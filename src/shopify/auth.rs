@@ -242,5 +242,5 @@ fn encoded(text: &str) -> String {
 fn millis(seconds: f64) -> Option<Millis> {
     (0.0..1e12)
         .contains(&seconds)
-        .then(|| (seconds * 1_000.0) as Millis)
+        .then_some((seconds * 1_000.0) as Millis)
 }

@@ -111,6 +111,15 @@ impl Database {
         }
     }
 
+    /// Ends a `SELECT` whose rows are about to be claimed: rows that another worker is claiming
+    /// are passed over. SQLite has one writer at a time and needs no such words.
+    pub fn claiming(&self, table: &str) -> String {
+        match self.engine {
+            Engine::Sqlite => String::new(),
+            Engine::Postgres => format!(" FOR UPDATE OF {table} SKIP LOCKED"),
+        }
+    }
+
     pub async fn acquire(&self) -> sqlx::Result<PoolConnection<Any>> {
         self.pool.acquire().await
     }
