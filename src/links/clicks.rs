@@ -18,8 +18,9 @@ use crate::store::{Conn, placeholders};
 /// Clicks that may wait to be written; behind it the caller writes its own.
 const BUFFER: usize = 65_536;
 const BATCH: usize = 500;
-/// How long the first click of a batch waits for company.
-const GATHER: Duration = Duration::from_millis(50);
+/// How long the first click of a batch waits for company: short, because the order may follow at
+/// once; under load the batches fill while the one before is written.
+const GATHER: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Tries for a batch once the process has been asked to stop.
 const LAST_TRIES: u32 = 5;
