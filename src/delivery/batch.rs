@@ -38,6 +38,14 @@ pub(super) enum Source {
     Campaign(CampaignId),
 }
 
+/// The day's marketing message, taken: given back when nothing is sent after all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reserved {
+    pub at: Millis,
+    /// `last_marketing_at` as it was.
+    pub before: Option<Millis>,
+}
+
 /// A message that is ours to send now.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -56,10 +64,8 @@ pub(super) struct Work {
     /// A second try of something that may have arrived.
     pub settling: bool,
     pub lease_until: Millis,
-    /// `last_marketing_at` as it was before we took the day's message, if we took it.
-    pub reserved_from: Option<Option<Millis>>,
-    /// When we took it.
-    pub reserved_at: Millis,
+    /// The day's marketing message, if this one takes it.
+    pub reserved: Option<Reserved>,
     /// When the call may go out.
     pub slot: Millis,
 }
@@ -405,8 +411,10 @@ impl Sorter<'_> {
             attempts: row.attempts,
             settling,
             lease_until: 0,
-            reserved_from: (kind.is_marketing() && !settling).then_some(row.last_marketing_at),
-            reserved_at: self.now,
+            reserved: (kind.is_marketing() && !settling).then_some(Reserved {
+                at: self.now,
+                before: row.last_marketing_at,
+            }),
             slot: 0,
         });
         Ok(())
@@ -416,9 +424,7 @@ impl Sorter<'_> {
         if let Some(known) = self.vehicles.get(&owner) {
             return Ok(known.clone());
         }
-        let found = vehicle(&mut **tx, owner, self.page.id)
-            .await?
-            .unwrap_or_default();
+        let found = vehicle(tx, owner, self.page.id).await?.unwrap_or_default();
         self.vehicles.insert(owner, found.clone());
         Ok(found)
     }
@@ -507,7 +513,7 @@ async fn reserve(
         let mut ids = String::new();
         for w in work
             .iter()
-            .filter(|w| w.channel == channel && w.reserved_from.is_some())
+            .filter(|w| w.channel == channel && w.reserved.is_some())
         {
             let separator = if ids.is_empty() { "" } else { "," };
             let _ = write!(ids, "{separator}{}", w.key.subscriber.0);
@@ -530,9 +536,8 @@ async fn reserve(
             .await?;
         let got: HashSet<SubscriberId> = got.into_iter().map(|(id,)| id).collect();
         work.retain(|w| {
-            let keeps = w.channel != channel
-                || w.reserved_from.is_none()
-                || got.contains(&w.key.subscriber);
+            let keeps =
+                w.channel != channel || w.reserved.is_none() || got.contains(&w.key.subscriber);
             if !keeps {
                 skipped.entry(Reason::Capped).or_default().push(w.key);
             }

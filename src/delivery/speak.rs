@@ -334,59 +334,7 @@ fn refusal(work: &Work, error: &ApiError, now: Millis, warm_up: Millis, chance: 
         effects.push(Effect::HoldVehicle(now + wait));
         again(now + wait)
     } else {
-        match error.class {
-            Class::AlreadySent => Outcome::Sent {
-                mid: None,
-                tracking_id: None,
-            },
-            Class::RetryLater => match retry::later(work.attempts + 1, error.retry_after, chance) {
-                Some(wait) => Outcome::Again {
-                    at: now + wait,
-                    try_counts: true,
-                    detail: Some(detail.clone()),
-                },
-                None => Outcome::Failed {
-                    reason: "gave_up",
-                    detail: detail.clone(),
-                },
-            },
-            Class::BackOff => {
-                let until = now + error.retry_after.unwrap_or(retry::BACK_OFF);
-                effects.push(Effect::RestPage(until));
-                again(until)
-            }
-            Class::DropSubscriber if error.code == 2_300_032 => skipped(Reason::RegionNotAllowed),
-            Class::DropSubscriber => {
-                effects.push(Effect::DropToken);
-                skipped(Reason::NoToken)
-            }
-            Class::SkipRecipient => skipped(match error.code {
-                2_300_042..=2_300_044 => Reason::Capped,
-                _ => Reason::NotReachable,
-            }),
-            Class::StopCampaign => {
-                effects.push(Effect::Halt(Halt::Failed, detail.clone()));
-                again(now)
-            }
-            Class::MerchantBilling if error.code == 2_300_054 => {
-                // The daily budget comes back by itself.
-                effects.push(Effect::HoldVehicle(now + HOUR));
-                again(now + HOUR)
-            }
-            Class::MerchantBilling => {
-                effects.push(Effect::Halt(Halt::Paused, detail.clone()));
-                again(now)
-            }
-            Class::ReconnectPage => {
-                effects.push(Effect::PageTrouble(detail.clone()));
-                again(now)
-            }
-            Class::OutsideWindow => skipped(Reason::OutsideWindow),
-            Class::OurBug => Outcome::Failed {
-                reason: "rejected",
-                detail: detail.clone(),
-            },
-        }
+        by_class(work, error, now, chance, &mut effects)
     };
     let outcome = match outcome {
         Outcome::Sent { .. } | Outcome::Unknown { .. } => outcome,
@@ -406,5 +354,78 @@ fn refusal(work: &Work, error: &ApiError, now: Millis, warm_up: Millis, chance: 
             (error.code, error.subcode),
             (2_300_004, _) | (100, None | Some(2_018_001))
         ),
+    }
+}
+
+/// What a refusal of this class means, where the code itself says nothing special.
+fn by_class(
+    work: &Work,
+    error: &ApiError,
+    now: Millis,
+    chance: f64,
+    effects: &mut Vec<Effect>,
+) -> Outcome {
+    let detail = error.meaning().to_owned();
+    let again = |at: Millis| Outcome::Again {
+        at,
+        try_counts: false,
+        detail: None,
+    };
+    let skipped = |reason: Reason| Outcome::Skipped {
+        reason: reason.as_str(),
+        detail: Some(detail.clone()),
+    };
+    match error.class {
+        Class::AlreadySent => Outcome::Sent {
+            mid: None,
+            tracking_id: None,
+        },
+        Class::RetryLater => match retry::later(work.attempts + 1, error.retry_after, chance) {
+            Some(wait) => Outcome::Again {
+                at: now + wait,
+                try_counts: true,
+                detail: Some(detail.clone()),
+            },
+            None => Outcome::Failed {
+                reason: "gave_up",
+                detail: detail.clone(),
+            },
+        },
+        Class::BackOff => {
+            let until = now + error.retry_after.unwrap_or(retry::BACK_OFF);
+            effects.push(Effect::RestPage(until));
+            again(until)
+        }
+        Class::DropSubscriber if error.code == 2_300_032 => skipped(Reason::RegionNotAllowed),
+        Class::DropSubscriber => {
+            effects.push(Effect::DropToken);
+            skipped(Reason::NoToken)
+        }
+        Class::SkipRecipient => skipped(match error.code {
+            2_300_042..=2_300_044 => Reason::Capped,
+            _ => Reason::NotReachable,
+        }),
+        Class::StopCampaign => {
+            effects.push(Effect::Halt(Halt::Failed, detail.clone()));
+            again(now)
+        }
+        Class::MerchantBilling if error.code == 2_300_054 => {
+            // The daily budget comes back by itself.
+            effects.push(Effect::HoldVehicle(now + HOUR));
+            again(now + HOUR)
+        }
+        Class::MerchantBilling => {
+            effects.push(Effect::Halt(Halt::Paused, detail.clone()));
+            again(now)
+        }
+        Class::ReconnectPage => {
+            effects.push(Effect::PageTrouble(detail.clone()));
+            again(now)
+        }
+        Class::OutsideWindow => skipped(Reason::OutsideWindow),
+        Class::OurBug => Outcome::Failed {
+            reason: "rejected",
+            detail: detail.clone(),
+        },
     }
 }
