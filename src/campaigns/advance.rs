@@ -151,7 +151,7 @@ async fn groups_ready(app: &App, campaign: &Campaign, now: Millis) -> anyhow::Re
     }
     app.queue.nudge(Job::Profiles);
     let known = profiles::groups(app, campaign.workspace).await?;
-    let unread = wanted.iter().find_map(|(kind, id)| {
+    let broken = wanted.iter().find_map(|(kind, id)| {
         known
             .iter()
             .find(|g| g.kind == *kind && g.id == *id && g.problem.is_some())
@@ -165,7 +165,7 @@ async fn groups_ready(app: &App, campaign: &Campaign, now: Millis) -> anyhow::Re
     if waited && all_known {
         return Ok(true);
     }
-    if let Some(problem) = unread.and_then(|group| group.problem.as_deref()) {
+    if let Some(problem) = broken.and_then(|found| found.problem.as_deref()) {
         let words =
             format!("Klaviyo's segment could not be read: {problem} It starts when it can.");
         note(app, campaign, Some(&words)).await?;

@@ -29,6 +29,9 @@ pub struct Estimate {
     pub cost: Option<(i64, i64)>,
 }
 
+/// open, capped, cooling, unpaid, gone, tokenless (0 or 1), zone, people
+type Group = (i64, i64, i64, i64, i64, i64, String, i64);
+
 /// Counts the audience by what would become of each person if it went out now.
 pub async fn estimate(
     app: &App,
@@ -66,8 +69,7 @@ pub async fn estimate(
         )
         .members(ws, audience, now)
         .push(" GROUP BY 1, 2, 3, 4, 5, 6, 7");
-    let rows: Vec<(i64, i64, i64, i64, i64, i64, String, i64)> =
-        sql.query_as().fetch_all(app.db.pool()).await?;
+    let rows: Vec<Group> = sql.query_as().fetch_all(app.db.pool()).await?;
     let wanted = Channel::parse(channel);
     let mut estimate = Estimate::default();
     let mut skipped: HashMap<&'static str, i64> = HashMap::new();

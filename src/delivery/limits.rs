@@ -137,11 +137,11 @@ impl Found {
     }
 
     fn address(&mut self, pointer: &str, text: &str) {
-        let url = Url::parse(text).ok().filter(|url| url.has_host());
+        let url = Url::parse(text).ok().filter(Url::has_host);
         match url {
             _ if text.trim().is_empty() => self.add(pointer, "Enter the address, with https://."),
             _ if text.contains("{{") => {
-                self.add(pointer, "Placeholders cannot stand in an address.")
+                self.add(pointer, "Placeholders cannot stand in an address.");
             }
             _ if text.len() > LONG => {
                 self.add(

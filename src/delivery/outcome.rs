@@ -1,6 +1,7 @@
 //! Writing down what happened: the messages of a batch in few statements, then what else Meta said.
 
 use std::collections::HashSet;
+use std::fmt::Write;
 
 use sqlx::AssertSqlSafe;
 
@@ -115,10 +116,11 @@ async fn sent(conn: &mut Conn, done: &[(Work, Spoken)], now: Millis) -> sqlx::Re
     for (i, (key, ..)) in rows.iter().enumerate() {
         let separator = if i == 0 { "" } else { "," };
         let (mid, tracking) = (2 * i + 2, 2 * i + 3);
-        values.push_str(&format!(
+        let _ = write!(
+            values,
             "{separator}(CAST({} AS BIGINT),CAST({} AS BIGINT),CAST(${mid} AS TEXT),CAST(${tracking} AS TEXT))",
             key.origin.0, key.subscriber.0
-        ));
+        );
     }
     let sql = format!(
         "UPDATE messages SET status = 'sent', reason = NULL, lease_until = NULL,
@@ -228,7 +230,7 @@ fn failed_report(workspace: &Workspace, work: &Work, reason: Option<&str>, now: 
 
 /// Gives the day's marketing message back when it was not used after all.
 async fn release(conn: &mut Conn, work: &Work, spoken: &Spoken) -> sqlx::Result<()> {
-    let Some(before) = work.reserved_from else {
+    let Some(reserved) = work.reserved else {
         return Ok(());
     };
     if matches!(
@@ -242,8 +244,8 @@ async fn release(conn: &mut Conn, work: &Work, spoken: &Spoken) -> sqlx::Result<
          WHERE id = $1 AND last_marketing_at = $3",
     )
     .bind(work.key.subscriber)
-    .bind(before)
-    .bind(work.reserved_at)
+    .bind(reserved.before)
+    .bind(reserved.at)
     .execute(conn)
     .await?;
     Ok(())

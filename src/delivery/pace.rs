@@ -11,26 +11,26 @@ use crate::store::ids::PageRowId;
 /// jitter of the network, so that no second ever sees more.
 const PER_SECOND: i64 = 290;
 /// Audio and video have a tenth of a tenth: 10 a second.
-pub const MEDIA_WEIGHT: i64 = 29;
+pub(super) const MEDIA_WEIGHT: i64 = 29;
 /// From this share of a limit on we go slower.
 const CAREFUL: u32 = 80;
 
 /// When the calls of a batch may go out: at `first_us`, then every `interval_us` (microseconds).
 #[derive(Clone, Copy, Debug)]
-pub struct Slots {
+pub(super) struct Slots {
     first_us: i64,
     interval_us: i64,
 }
 
 impl Slots {
     /// The moment of the call that has `before` weight ahead of it in the batch.
-    pub fn at(&self, before: i64) -> Millis {
+    pub(super) fn at(&self, before: i64) -> Millis {
         (self.first_us + before * self.interval_us) / 1_000
     }
 }
 
 /// Takes slots for calls of together `weight`; `Err(until)` while the Page rests.
-pub async fn take(
+pub(super) async fn take(
     conn: &mut Conn,
     page: PageRowId,
     weight: i64,
@@ -70,7 +70,7 @@ pub async fn take(
 }
 
 /// Lets the whole Page rest until `until`.
-pub async fn hold(app: &App, page: PageRowId, until: Millis) -> sqlx::Result<()> {
+pub(super) async fn hold(app: &App, page: PageRowId, until: Millis) -> sqlx::Result<()> {
     sqlx::query("UPDATE paces SET hold_until = $2 WHERE page_id = $1 AND hold_until < $2")
         .bind(page)
         .bind(until)
@@ -80,7 +80,7 @@ pub async fn hold(app: &App, page: PageRowId, until: Millis) -> sqlx::Result<()>
 }
 
 /// Obeys what Meta's usage headers say.
-pub async fn obey(app: &App, page: PageRowId, usage: Usage) -> sqlx::Result<()> {
+pub(super) async fn obey(app: &App, page: PageRowId, usage: Usage) -> sqlx::Result<()> {
     let now = app.clock.now();
     if usage.percent >= 100 {
         return hold(app, page, now + usage.regain_after.unwrap_or(MINUTE)).await;

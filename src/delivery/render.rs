@@ -10,19 +10,19 @@ use crate::store::sealed::Keys;
 
 /// A person's names, as far as they are known.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
-    pub first: Option<String>,
-    pub last: Option<String>,
+pub(super) struct Names {
+    pub(super) first: Option<String>,
+    pub(super) last: Option<String>,
 }
 
 /// Where our links stand.
-pub struct Linker<'a> {
-    pub keys: &'a Keys,
-    pub public_url: &'a str,
+pub(super) struct Linker<'a> {
+    pub(super) keys: &'a Keys,
+    pub(super) public_url: &'a str,
 }
 
 /// The message for one person, on one channel. `Err` says in words why it cannot be said.
-pub fn render(
+pub(super) fn render(
     content: &Content,
     message: MessageKey,
     names: &Names,
@@ -219,7 +219,7 @@ fn is_name(name: &str) -> bool {
     matches!(name, "first_name" | "last_name" | "full_name")
 }
 
-/// "Hi {{first_name}}, look" without a name is "Hi, look"; "{{first_name}}, look" is "look".
+/// `Hi {{first_name}}, look` without a name is `Hi, look`; `{{first_name}}, look` is `look`.
 fn close_gap(out: &mut String, rest: &mut &str) {
     let at_start = out.is_empty() || out.ends_with('\n');
     if at_start {

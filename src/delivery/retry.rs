@@ -4,9 +4,9 @@ use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 
 /// Waits after Meta said "later" without saying when: 15 minutes doubling to two hours
 /// (facts/meta.md section 5). When they are used up, the message has failed.
-pub const LATER: [Millis; 5] = [15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 2 * HOUR];
+pub(super) const LATER: [Millis; 5] = [15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 2 * HOUR];
 /// Waits while Meta cannot be reached. The last repeats: an outage is nobody's failure.
-pub const UNREACHED: [Millis; 6] = [
+pub(super) const UNREACHED: [Millis; 6] = [
     5 * SECOND,
     15 * SECOND,
     MINUTE,
@@ -15,13 +15,13 @@ pub const UNREACHED: [Millis; 6] = [
     15 * MINUTE,
 ];
 /// Rest of a Page after "too many calls" that named no time.
-pub const BACK_OFF: Millis = MINUTE;
+pub(super) const BACK_OFF: Millis = MINUTE;
 /// Longest wait that a hint of Meta's may ask for.
 const LONGEST: Millis = 24 * HOUR;
 
 /// The wait before attempt number `attempts + 1`, or `None` when there is none. `hint` is Meta's
 /// own word; `chance` in 0..1 spreads the herd by ±20 %.
-pub fn later(attempts: i64, hint: Option<Millis>, chance: f64) -> Option<Millis> {
+pub(super) fn later(attempts: i64, hint: Option<Millis>, chance: f64) -> Option<Millis> {
     let wait = *LATER.get(usize::try_from(attempts - 1).ok()?)?;
     Some(match hint {
         Some(asked) => asked.clamp(SECOND, LONGEST),
@@ -30,7 +30,7 @@ pub fn later(attempts: i64, hint: Option<Millis>, chance: f64) -> Option<Millis>
 }
 
 /// The wait after failing to reach Meta for the `attempts`th time in a row.
-pub fn unreached(attempts: i64, chance: f64) -> Millis {
+pub(super) fn unreached(attempts: i64, chance: f64) -> Millis {
     let last = UNREACHED.len() - 1;
     let index = usize::try_from(attempts - 1).unwrap_or(0).min(last);
     spread(UNREACHED[index], chance)

@@ -25,9 +25,9 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
         let mut dry = false;
         while under_way.len() < LANES && !dry && !app.stop.is_cancelled() {
             match next_batch(app, id, turn).await? {
-                Next::Batch(workspace, page, work) => {
+                Next::Batch(ours, work) => {
                     turn += 1;
-                    under_way.push(send_batch(app, workspace, page, work));
+                    under_way.push(send_batch(app, *ours, work));
                 }
                 Next::Moved => turn += 1,
                 Next::Dry => dry = true,
@@ -42,7 +42,7 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
 }
 
 enum Next {
-    Batch(Workspace, Page, Vec<Work>),
+    Batch(Box<(Workspace, Page)>, Vec<Work>),
     Moved,
     Dry,
 }
@@ -66,7 +66,7 @@ async fn next_batch(app: &App, id: PageRowId, turn: usize) -> anyhow::Result<Nex
     let mut moved = false;
     for source in sources {
         match claim(app, &workspace, &page, source).await? {
-            Claim::Work(work) => return Ok(Next::Batch(workspace, page, work)),
+            Claim::Work(work) => return Ok(Next::Batch(Box::new((workspace, page)), work)),
             Claim::Moved => moved = true,
             Claim::Nothing => {}
             Claim::Resting(until) => {
@@ -99,8 +99,7 @@ async fn running_campaigns(app: &App, page: &Page) -> anyhow::Result<Vec<Campaig
 
 async fn send_batch(
     app: &App,
-    workspace: Workspace,
-    page: Page,
+    (workspace, page): (Workspace, Page),
     work: Vec<Work>,
 ) -> anyhow::Result<()> {
     let calls: FuturesUnordered<_> = work

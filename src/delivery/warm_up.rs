@@ -109,7 +109,7 @@ pub async fn prepare(app: &App, owner: i64, name: &str, page: &Page) -> anyhow::
     .await?;
     let now = app.clock.now();
     // One process creates; the hold keeps the others (and our own retries) away meanwhile.
-    let taken = sqlx::query(
+    let mine = sqlx::query(
         "UPDATE meta_campaigns SET hold_until = $3
          WHERE owner_id = $1 AND page_id = $2 AND meta_campaign_id IS NULL
            AND problem IS NULL AND hold_until <= $4",
@@ -121,7 +121,7 @@ pub async fn prepare(app: &App, owner: i64, name: &str, page: &Page) -> anyhow::
     .execute(app.db.pool())
     .await?
     .rows_affected();
-    if taken > 0 {
+    if mine > 0 {
         match app
             .meta
             .create_campaign(account, token, name, &page.meta_id)
@@ -168,7 +168,7 @@ async fn refused(app: &App, owner: i64, page: &Page, error: &meta::Error) -> any
             workspaces::page_needs_reconnect(app, page.id, words).await?;
         }
         Class::MerchantBilling => {
-            halt(app, page.workspace, owner, page.id, Halt::Paused, words).await?
+            halt(app, page.workspace, owner, page.id, Halt::Paused, words).await?;
         }
         _ => halt(app, page.workspace, owner, page.id, Halt::Failed, words).await?,
     }
