@@ -74,12 +74,12 @@ pub async fn send_due(app: &App) -> anyhow::Result<usize> {
 }
 
 async fn send_for(app: &App, ws: WorkspaceId) -> anyhow::Result<usize> {
-    let Some(auth) = workspaces::klaviyo_auth(app, ws).await? else {
-        hold(app, ws).await?;
-        return Ok(0);
-    };
     let mut accepted = 0;
     while !app.stop.is_cancelled() {
+        let Some(auth) = workspaces::klaviyo_auth(app, ws).await? else {
+            hold(app, ws).await?;
+            break;
+        };
         let rows = claim(app, ws).await?;
         if rows.is_empty() {
             break;

@@ -5,4 +5,5 @@
 mod attribution;
 mod automations;
 mod clicks;
+mod profiles;
 mod world;

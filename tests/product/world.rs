@@ -28,15 +28,22 @@ pub(crate) struct Workspace {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::where_klaviyo_is(Clock::steerable(NOW), None).await
+    }
+
+    pub(crate) async fn where_klaviyo_is(clock: Clock, klaviyo: Option<String>) -> Self {
         let files = tempfile::tempdir().unwrap();
         let url = match std::env::var("TEST_DATABASE_URL") {
             Ok(url) if url.starts_with("postgres") => own_schema(&url).await,
             _ => format!("sqlite://{}", files.path().join("test.db").display()),
         };
-        let config = Config::from_lookup(|name| (name == "SECRET_KEY").then(|| KEY.into()));
+        let config = Config::from_lookup(|name| match name {
+            "SECRET_KEY" => Some(KEY.to_owned()),
+            "KLAVIYO_API_URL" => klaviyo.clone(),
+            _ => None,
+        });
         let db = Database::connect(&url).await.unwrap();
         db.migrate().await.unwrap();
-        let clock = Clock::steerable(NOW);
         let app = App::new(config.unwrap(), clock, db, Queue::silent()).unwrap();
         Self { app, _files: files }
     }
