@@ -3,4 +3,6 @@
 
 mod support;
 
+mod campaigns;
+mod delivery;
 mod main_job;
