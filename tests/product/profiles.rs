@@ -178,10 +178,10 @@ async fn a_wait_is_obeyed_and_a_dead_connection_keeps_the_events_for_its_repair(
     stage.klaviyo.refuses_next(401, 1);
     stage.world.app.clock.advance(HOUR);
     assert_eq!(stage.sends().await, 0);
-    let state = workspaces::klaviyo_state(&stage.world.app, stage.ws.id)
+    let connection = workspaces::klaviyo_state(&stage.world.app, stage.ws.id)
         .await
         .unwrap();
-    assert_eq!(state.unwrap().0, "needs_reconnect");
+    assert_eq!(connection.unwrap().0, "needs_reconnect");
     // What happens in the meantime is kept too.
     stage.reports(ana, "Read Messenger Message", "2").await;
     stage.world.app.clock.advance(HOUR);
