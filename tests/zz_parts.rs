@@ -6,8 +6,16 @@ use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let parts = [
-        ("postgres", has_postgres(), "install PostgreSQL, or set TEST_DATABASE_URL"),
-        ("chromium", has_browser(), "install chromium and chromedriver"),
+        (
+            "postgres",
+            has_postgres(),
+            "install PostgreSQL, or set TEST_DATABASE_URL",
+        ),
+        (
+            "chromium",
+            has_browser(),
+            "install chromium and chromedriver",
+        ),
     ];
     let required = std::env::var("PAGECAST_TEST_REQUIRE").unwrap_or_default();
     let mut missing = false;
@@ -19,7 +27,11 @@ fn main() -> ExitCode {
         println!("SKIPPED: everything that needs {part} ({cure})");
         missing |= required.split(',').any(|name| name.trim() == part);
     }
-    if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if missing {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn has_postgres() -> bool {
@@ -32,5 +44,8 @@ fn has_browser() -> bool {
 }
 
 fn runs(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    Command::new(program)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
 }

@@ -4,5 +4,6 @@
 mod support;
 
 mod campaigns;
+mod crash;
 mod delivery;
 mod main_job;
