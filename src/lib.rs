@@ -28,6 +28,8 @@ pub mod subscribers;
 pub mod workspaces;
 
 // surfaces
+pub mod cli;
+pub mod demo;
 pub mod sandbox;
 pub mod web;
 pub mod webhooks;
