@@ -31,6 +31,7 @@ pub mod workspaces;
 pub mod cli;
 pub mod demo;
 pub mod sandbox;
+pub mod server;
 pub mod web;
 pub mod webhooks;
 pub mod worker;

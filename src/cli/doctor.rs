@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::app::App;
 use crate::clock::{Clock, DAY, rfc3339};
 use crate::config::Config;
+use crate::klaviyo;
 use crate::meta::pages::SUBSCRIBED_FIELDS;
 use crate::queue::Queue;
 use crate::shopify::webhooks::TOPICS;
@@ -67,7 +68,7 @@ pub(super) async fn run() -> anyhow::Result<ExitCode> {
         let name = format!("{} ({})", workspace.name, workspace.id);
         shop(&mut report, &app, workspace.id, &name).await?;
         pages(&mut report, &app, workspace.id, &name).await?;
-        klaviyo(&mut report, &app, workspace.id, &name).await?;
+        klaviyo_account(&mut report, &app, workspace.id, &name).await?;
     }
     app.db.close().await;
     Ok(report.end())
@@ -283,7 +284,7 @@ async fn token_lifetime(report: &mut Report, app: &App, page: &Page, name: &str)
     }
 }
 
-async fn klaviyo(
+async fn klaviyo_account(
     report: &mut Report,
     app: &App,
     ws: WorkspaceId,
@@ -312,6 +313,9 @@ async fn klaviyo(
     };
     match app.klaviyo.account(&auth).await {
         Ok(_) => report.ok(&format!("{name}: Klaviyo answers.")),
+        Err(error @ klaviyo::Error::Retry { .. }) => {
+            report.warn(&format!("{name}: {error}."), "Run the doctor again later.");
+        }
         Err(error) => report.fail(&format!("{name}: {error}."), AGAIN),
     }
     if workspaces::klaviyo_webhook(app, ws).await?.is_none() {

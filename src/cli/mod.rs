@@ -3,19 +3,19 @@
 
 mod connect;
 mod doctor;
-pub(crate) mod serve;
 mod webhooks;
 
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use secrecy::ExposeSecret;
 
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::queue::Queue;
+use crate::server::{self, Role};
 use crate::store::Database;
 use crate::store::ids::WorkspaceId;
 use crate::telemetry::{self, Reader};
@@ -66,17 +66,6 @@ enum Command {
     },
 }
 
-/// What a process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Role {
-    /// Both.
-    All,
-    /// Answers HTTP and leaves the work to others.
-    Web,
-    /// Does the work and answers only /healthz, /readyz and /metrics.
-    Worker,
-}
-
 #[derive(Debug, Subcommand)]
 enum Workspace {
     /// Make a workspace and print its id.
@@ -109,15 +98,26 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("pagecast: {error:#}");
+            eprintln!("pagecast: {}", told_once(&error));
             ExitCode::FAILURE
         }
     }
 }
 
+/// The error and its causes; libraries like to repeat a cause in each layer above it.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { role } => serve::run(role).await?,
+        Command::Serve { role } => server::run(role).await?,
         Command::Demo => demo::run().await?,
         Command::Sandbox => sandbox::run_standalone(sandbox::Config::new(Clock::system())).await?,
         Command::Doctor => return doctor::run().await,
@@ -170,6 +170,14 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn an_error_says_each_of_its_causes_once() {
+        let error = anyhow::anyhow!("no entry")
+            .context("migrate: no entry")
+            .context("set up");
+        assert_eq!(told_once(&error), "set up: migrate: no entry");
+    }
 
     #[test]
     fn the_commands_are_those_of_the_contract() {

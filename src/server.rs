@@ -1,16 +1,17 @@
-//! `serve`: web, worker or both, until told to stop; then finishes what is in flight.
+//! The process that serves: web, worker or both, until told to stop; then it finishes what is in
+//! flight.
 
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use axum::Router;
 use axum::middleware::from_fn;
+use clap::ValueEnum;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::Role;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -21,10 +22,22 @@ use crate::telemetry::{self, Reader};
 use crate::web::{self, Web, ops};
 use crate::worker;
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Both.
+    All,
+    /// Answers HTTP and leaves the work to others.
+    Web,
+    /// Does the work and answers only /healthz, /readyz and /metrics.
+    Worker,
+}
+
 /// How long a graceful stop waits for what is in flight.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-pub(super) async fn run(role: Role) -> anyhow::Result<()> {
+/// Everything from the environment, until a signal.
+pub async fn run(role: Role) -> anyhow::Result<()> {
     let mut config = Config::from_env()?;
     telemetry::log(&config, Reader::Server)?;
     let listener = bind(&mut config).await?;
@@ -53,7 +66,7 @@ async fn bind(config: &mut Config) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves until `app.stop`, then lets go in order: requests, jobs, nudges, connections.
-pub(crate) async fn serve(app: &App, role: Role, listener: TcpListener) -> anyhow::Result<()> {
+pub async fn serve(app: &App, role: Role, listener: TcpListener) -> anyhow::Result<()> {
     telemetry::metrics();
     let router = match role {
         Role::Worker => ops::router::<App>().with_state(app.clone()),
@@ -107,7 +120,7 @@ fn layered(router: Router) -> Router {
 }
 
 /// The first SIGTERM or SIGINT stops gracefully, the second at once.
-fn stop_on_signals(app: &App) -> anyhow::Result<()> {
+pub fn stop_on_signals(app: &App) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| anyhow!(error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| anyhow!(error))?;
     let stop = app.stop.clone();
