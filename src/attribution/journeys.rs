@@ -2,6 +2,7 @@
 //! after a while, so it is asked for after 5 minutes, an hour and a day.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use secrecy::SecretString;
 
@@ -86,7 +87,7 @@ async fn set_due(conn: &mut Conn, order: &Kept, due: Option<Millis>) -> anyhow::
 /// Asks Shopify for the journeys of uncredited orders that are due (after 5 min, 1 h, 24 h).
 /// Returns how many orders were credited.
 pub async fn sweep_journeys(app: &App) -> anyhow::Result<usize> {
-    let mut shops: HashMap<WorkspaceId, Option<(ShopDomain, SecretString)>> = HashMap::new();
+    let mut shops = Shops::default();
     let mut credited = 0;
     while !app.stop.is_cancelled() {
         let due = claim(app).await?;
@@ -94,12 +95,7 @@ pub async fn sweep_journeys(app: &App) -> anyhow::Result<usize> {
             break;
         }
         for order in due {
-            let ws = order.workspace_id;
-            if let std::collections::hash_map::Entry::Vacant(vacant) = shops.entry(ws) {
-                vacant.insert(shop(app, ws).await?);
-            }
-            let shop = shops.get(&ws).and_then(Option::as_ref);
-            match look_again(app, &order, shop).await {
+            match look_again(app, &order, &mut shops).await {
                 Ok(true) => credited += 1,
                 Ok(false) => {}
                 Err(error) => {
@@ -109,6 +105,23 @@ pub async fn sweep_journeys(app: &App) -> anyhow::Result<usize> {
         }
     }
     Ok(credited)
+}
+
+/// The shops asked in this sweep, each looked up once.
+#[derive(Default)]
+struct Shops(HashMap<WorkspaceId, Option<(ShopDomain, SecretString)>>);
+
+impl Shops {
+    async fn of(
+        &mut self,
+        app: &App,
+        ws: WorkspaceId,
+    ) -> anyhow::Result<Option<&(ShopDomain, SecretString)>> {
+        if let Entry::Vacant(vacant) = self.0.entry(ws) {
+            vacant.insert(shop(app, ws).await?);
+        }
+        Ok(self.0.get(&ws).and_then(Option::as_ref))
+    }
 }
 
 async fn shop(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<(ShopDomain, SecretString)>> {
@@ -148,18 +161,16 @@ async fn claim(app: &App) -> anyhow::Result<Vec<Kept>> {
 }
 
 /// First with what is here by now, then with what Shopify knows. `true` if the order has a credit.
-async fn look_again(
-    app: &App,
-    order: &Kept,
-    shop: Option<&(ShopDomain, SecretString)>,
-) -> anyhow::Result<bool> {
+async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Result<bool> {
     let mut evidence = Evidence::kept(order.click_ref.as_deref(), order.utm_id.as_deref());
     if settle(app, order, &evidence).await? {
         return Ok(true);
     }
-    let early = app.clock.now() < order.created_at + SCHEDULE[0];
-    let (Some((domain, token)), Ok(shop_order_id), false) =
-        (shop, order.shop_order_id.parse::<i64>(), early)
+    if app.clock.now() < order.created_at + SCHEDULE[0] {
+        return Ok(false);
+    }
+    let shop = shops.of(app, order.workspace_id).await?;
+    let (Some((domain, token)), Ok(shop_order_id)) = (shop, order.shop_order_id.parse::<i64>())
     else {
         return Ok(false);
     };

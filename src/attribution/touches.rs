@@ -158,6 +158,8 @@ async fn touches_of(
     subscribers: &[SubscriberId],
     window_days: i64,
 ) -> anyhow::Result<Vec<Touch>> {
+    type Row = (ClickId, Millis, Option<CampaignId>, Option<AutomationId>);
+
     if subscribers.is_empty() {
         return Ok(Vec::new());
     }
@@ -175,7 +177,6 @@ async fn touches_of(
     for subscriber in subscribers {
         query = query.bind(subscriber);
     }
-    type Row = (ClickId, Millis, Option<CampaignId>, Option<AutomationId>);
     let clicks: Vec<Row> = query.fetch_all(conn).await?;
     let mut touches = Vec::new();
     for (click, at, campaign, automation) in clicks {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::content::Content;
 use super::destination::campaign_content;
 use super::enqueue::MessageKind;
-use super::policy::{self, Channel, Circumstances, Decision, Person, Reason};
+use super::policy::{self, Channel, Reason};
 use super::render::Names;
-use super::warm_up::{Vehicle, vehicle};
+use super::sorter::Sorter;
+use super::warm_up::Vehicle;
 use super::{pace, queue_sql};
 use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis, SECOND};
@@ -80,42 +81,42 @@ pub(super) enum Claim {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
-    origin_id: OriginId,
-    subscriber_id: SubscriberId,
-    kind: String,
-    owner_id: Option<i64>,
-    content: Option<String>,
-    channel: Option<String>,
-    attempts: i64,
-    expires_at: Option<Millis>,
-    due_at: Millis,
-    psid: Option<String>,
-    token: Option<String>,
-    token_enabled: i64,
-    token_expires_at: Option<Millis>,
-    next_eligible_at: Option<Millis>,
-    timezone: Option<String>,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    opted_in_at: Option<Millis>,
-    opted_out_at: Option<Millis>,
-    unreachable_at: Option<Millis>,
-    erased_at: Option<Millis>,
-    last_action_at: Option<Millis>,
-    last_marketing_at: Option<Millis>,
-    brand_marketing_at: Option<Millis>,
-    last_ordered_at: Option<Millis>,
-    triggered_at: Option<Millis>,
+pub(super) struct Row {
+    pub(super) origin_id: OriginId,
+    pub(super) subscriber_id: SubscriberId,
+    pub(super) kind: String,
+    pub(super) owner_id: Option<i64>,
+    pub(super) content: Option<String>,
+    pub(super) channel: Option<String>,
+    pub(super) attempts: i64,
+    pub(super) expires_at: Option<Millis>,
+    pub(super) due_at: Millis,
+    pub(super) psid: Option<String>,
+    pub(super) token: Option<String>,
+    pub(super) token_enabled: i64,
+    pub(super) token_expires_at: Option<Millis>,
+    pub(super) next_eligible_at: Option<Millis>,
+    pub(super) timezone: Option<String>,
+    pub(super) first_name: Option<String>,
+    pub(super) last_name: Option<String>,
+    pub(super) opted_in_at: Option<Millis>,
+    pub(super) opted_out_at: Option<Millis>,
+    pub(super) unreachable_at: Option<Millis>,
+    pub(super) erased_at: Option<Millis>,
+    pub(super) last_action_at: Option<Millis>,
+    pub(super) last_marketing_at: Option<Millis>,
+    pub(super) brand_marketing_at: Option<Millis>,
+    pub(super) last_ordered_at: Option<Millis>,
+    pub(super) triggered_at: Option<Millis>,
 }
 
 /// What the rows of a campaign share.
-struct CampaignFacts {
-    content: Arc<Content>,
-    channel: Option<Channel>,
-    scheduled_at: Millis,
-    patience: Millis,
-    local_time: Option<Millis>,
+pub(super) struct CampaignFacts {
+    pub(super) content: Arc<Content>,
+    pub(super) channel: Option<Channel>,
+    pub(super) scheduled_at: Millis,
+    pub(super) patience: Millis,
+    pub(super) local_time: Option<Millis>,
 }
 
 /// Claims the next messages of this source.
@@ -328,170 +329,6 @@ async fn candidates(
             .bind(now - SETTLE_BEFORE),
     };
     Ok(query.fetch_all(&mut **tx).await?)
-}
-
-/// Sorts candidates by what is to become of them.
-struct Sorter<'a> {
-    workspace: &'a Workspace,
-    page: &'a Page,
-    campaign: Option<&'a CampaignFacts>,
-    warm_up: Millis,
-    now: Millis,
-    vehicles: HashMap<i64, Vehicle>,
-    /// People who get their marketing message of the day in this batch.
-    marketing: HashSet<SubscriberId>,
-    work: Vec<Work>,
-    skipped: HashMap<Reason, Vec<MessageKey>>,
-    later: HashMap<Millis, Vec<MessageKey>>,
-    /// Unsettled messages that may not be tried again.
-    given_up: Vec<MessageKey>,
-    /// Vehicles whose first send is in this batch.
-    probing: HashSet<i64>,
-}
-
-impl Sorter<'_> {
-    async fn sort(&mut self, tx: &mut Tx, row: Row, settling: bool) -> anyhow::Result<()> {
-        let key = MessageKey {
-            origin: row.origin_id,
-            subscriber: row.subscriber_id,
-        };
-        let kind = MessageKind::parse(&row.kind);
-        let content = match (&row.content, self.campaign) {
-            (Some(text), _) => Arc::new(serde_json::from_str(text)?),
-            (None, Some(campaign)) => Arc::clone(&campaign.content),
-            (None, None) => {
-                self.skipped.entry(Reason::Erased).or_default().push(key);
-                return Ok(());
-            }
-        };
-        let channel = if settling {
-            if row.opted_out_at.is_some() || row.erased_at.is_some() || row.token.is_none() {
-                self.given_up.push(key);
-                return Ok(());
-            }
-            Channel::MarketingMessage
-        } else {
-            match self.decide(&row, kind) {
-                Decision::Send(channel) => channel,
-                Decision::Later(at) => {
-                    self.later.entry(at).or_default().push(key);
-                    return Ok(());
-                }
-                Decision::Never(reason) => {
-                    self.skipped.entry(reason).or_default().push(key);
-                    return Ok(());
-                }
-            }
-        };
-        let mut used = Vehicle::default();
-        if let (Channel::MarketingMessage, Some(owner)) = (channel, row.owner_id) {
-            used = self.vehicle(tx, owner).await?;
-            if !self.may_board(&used, owner, key) {
-                return Ok(());
-            }
-        }
-        let capped = kind.is_marketing() && self.workspace.cap_hours > 0;
-        if capped && !settling && !self.marketing.insert(key.subscriber) {
-            self.skipped.entry(Reason::Capped).or_default().push(key);
-            return Ok(());
-        }
-        self.work.push(Work {
-            key,
-            kind,
-            owner: row.owner_id,
-            content,
-            channel,
-            names: Names {
-                first: row.first_name,
-                last: row.last_name,
-            },
-            psid: row.psid,
-            token: row.token,
-            vehicle: used,
-            attempts: row.attempts,
-            settling,
-            lease_until: 0,
-            reserved: (kind.is_marketing() && !settling).then_some(Reserved {
-                at: self.now,
-                before: row.last_marketing_at,
-            }),
-            slot: 0,
-        });
-        Ok(())
-    }
-
-    async fn vehicle(&mut self, tx: &mut Tx, owner: i64) -> anyhow::Result<Vehicle> {
-        if let Some(known) = self.vehicles.get(&owner) {
-            return Ok(known.clone());
-        }
-        let found = vehicle(tx, owner, self.page.id).await?.unwrap_or_default();
-        self.vehicles.insert(owner, found.clone());
-        Ok(found)
-    }
-
-    /// Whether the paid send may go with this vehicle now; else the message is left or put off.
-    fn may_board(&mut self, vehicle: &Vehicle, owner: i64, key: MessageKey) -> bool {
-        if vehicle.problem.is_some() {
-            self.later.entry(self.now + MINUTE).or_default().push(key);
-            return false;
-        }
-        match vehicle.warm_at(self.warm_up) {
-            Some(at) if at <= self.now => {}
-            Some(at) => {
-                self.later.entry(at).or_default().push(key);
-                return false;
-            }
-            None => {
-                self.later
-                    .entry(self.now + 5 * SECOND)
-                    .or_default()
-                    .push(key);
-                return false;
-            }
-        }
-        // The first send probes; the others stay where they are until it is answered.
-        vehicle.probed_at.is_some() || self.probing.insert(owner)
-    }
-
-    fn decide(&self, row: &Row, kind: MessageKind) -> Decision {
-        let person = Person {
-            has_psid: row.psid.is_some(),
-            has_token: row.token.is_some(),
-            token_enabled: row.token_enabled != 0,
-            token_expires_at: row.token_expires_at,
-            next_eligible_at: row.next_eligible_at,
-            timezone: row.timezone.clone(),
-            opted_in_at: row.opted_in_at,
-            opted_out_at: row.opted_out_at,
-            unreachable_at: row.unreachable_at,
-            erased_at: row.erased_at,
-            last_action_at: row.last_action_at,
-            last_marketing_at: row.last_marketing_at.max(row.brand_marketing_at),
-            triggered_at: row.triggered_at,
-            last_ordered_at: row.last_ordered_at,
-        };
-        let paid_available = self.page.ad_account.is_some() && self.page.ad_token.is_some();
-        let quiet = self.workspace.quiet_hours.as_ref();
-        let about = Circumstances {
-            kind,
-            channel: match self.campaign {
-                None if kind != MessageKind::Test => None,
-                Some(campaign) => campaign.channel,
-                None => row.channel.as_deref().and_then(Channel::parse),
-            },
-            paid_available,
-            cap_hours: self.workspace.cap_hours,
-            quiet_hours: quiet.map(|(start, end)| (start.as_str(), end.as_str())),
-            timezone: &self.workspace.timezone,
-            local_time: self.campaign.and_then(|campaign| campaign.local_time),
-            expires_at: row.expires_at,
-            patience_until: match self.campaign {
-                Some(campaign) => Some(campaign.scheduled_at.max(row.due_at) + campaign.patience),
-                None => row.expires_at,
-            },
-        };
-        policy::decide(&person, &about, self.now)
-    }
 }
 
 /// Takes the day's marketing message of each person; whoever lost it to another message since is

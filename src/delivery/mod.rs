@@ -20,6 +20,7 @@ mod receipts;
 mod render;
 mod retry;
 mod send;
+mod sorter;
 mod speak;
 
 pub use content::{Content, Message};

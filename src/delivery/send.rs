@@ -115,8 +115,16 @@ async fn send_batch(
     Ok(())
 }
 
-/// Pages on which something is due now.
+/// Pages on which something is due now. Leases that ran out are found here first, so that what a
+/// crash left is taken up within seconds.
 pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
+    let expired = outcome::expire_leases(app).await?;
+    if expired > 0 {
+        tracing::warn!(
+            messages = expired,
+            "leases ran out: their messages are unknown"
+        );
+    }
     let now = app.clock.now();
     let rows: Vec<(PageRowId,)> = sqlx::query_as(
         "SELECT p.id FROM pages p
@@ -156,13 +164,6 @@ pub async fn next_due(app: &App) -> anyhow::Result<Option<Millis>> {
 /// Finds what a crash left: leases that ran out become `unknown` (and those of the paid channel
 /// are tried once more, by [`send_due`]); automations keep their vehicles warm.
 pub async fn sweep(app: &App) -> anyhow::Result<()> {
-    let expired = outcome::expire_leases(app).await?;
-    if expired > 0 {
-        tracing::warn!(
-            messages = expired,
-            "leases ran out: their messages are unknown"
-        );
-    }
     for page in pages_due(app).await? {
         app.queue.nudge(Job::Messages(page));
     }

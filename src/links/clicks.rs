@@ -1,5 +1,6 @@
 //! Clicks, written in batches behind the answer: the shopper never waits for the database.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -151,10 +152,11 @@ async fn write_persistently(app: &App, clicks: &[Click]) {
 
 /// Whether there is something for Klaviyo now.
 async fn write(app: &App, conn: &mut Conn, clicks: &[Click]) -> anyhow::Result<bool> {
-    let fresh = insert(conn, clicks).await?;
+    let mut new = insert(conn, clicks).await?;
+    // Removing makes one that is twice in the batch count once.
     let fresh: Vec<&Click> = clicks
         .iter()
-        .filter(|click| fresh.contains(&click.id))
+        .filter(|click| new.remove(&click.id))
         .collect();
     if fresh.is_empty() {
         return Ok(false);
@@ -249,14 +251,10 @@ async fn report(app: &App, conn: &mut Conn, clicks: &[&Click]) -> anyhow::Result
     let mut reported = false;
     for click in clicks {
         let ws = click.workspace;
-        let wanted = match wanted.get(&ws) {
-            Some(known) => *known,
-            None => {
-                let asked = profiles::is_wanted(conn, ws).await?;
-                *wanted.entry(ws).or_insert(asked)
-            }
-        };
-        if !wanted {
+        if let Entry::Vacant(unknown) = wanted.entry(ws) {
+            unknown.insert(profiles::is_wanted(conn, ws).await?);
+        }
+        if !wanted.get(&ws).is_some_and(|wanted| *wanted) {
             continue;
         }
         let mut properties = Map::new();
@@ -267,13 +265,10 @@ async fn report(app: &App, conn: &mut Conn, clicks: &[&Click]) -> anyhow::Result
             .map(|id| id.0)
             .or(click.automation.map(|id| id.0));
         if let Some(origin) = origin {
-            let name = match names.get(&(ws, origin)) {
-                Some(known) => known.clone(),
-                None => {
-                    let name = name_of(conn, ws, click).await?;
-                    names.entry((ws, origin)).or_insert(name).clone()
-                }
-            };
+            if let Entry::Vacant(unknown) = names.entry((ws, origin)) {
+                unknown.insert(name_of(conn, ws, click).await?);
+            }
+            let name = names.get(&(ws, origin)).cloned().flatten();
             let (kind, id) = match click.campaign {
                 Some(campaign) => ("campaign", campaign.to_string()),
                 None => (

@@ -1,6 +1,7 @@
 //! The Klaviyo side of our subscribers: segments and lists come in, events go out.
 
 mod outbox;
+mod people;
 mod segments;
 mod send;
 mod sync;

@@ -6,8 +6,8 @@ use sqlx::AssertSqlSafe;
 
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
-use crate::klaviyo::segments::{GroupKind, Member};
-use crate::klaviyo::{Auth, Error};
+use crate::klaviyo::Error;
+use crate::klaviyo::segments::{GroupKind, Member, MemberPage};
 use crate::profiles::segments::{kind_of, kind_text};
 use crate::store::ids::WorkspaceId;
 use crate::store::sealed::{email_hash, phone_hash};
@@ -83,14 +83,11 @@ pub async fn sync_due(app: &App) -> anyhow::Result<usize> {
 }
 
 async fn sync(app: &App, wanted: &Wanted) -> anyhow::Result<bool> {
-    let Some(auth) = workspaces::klaviyo_auth(app, wanted.ws).await? else {
-        return Ok(false);
-    };
     let started = app.clock.now();
     if !take(app, wanted, started).await? {
         return Ok(false);
     }
-    match pull(app, &auth, wanted, started).await {
+    match pull(app, wanted, started).await {
         Ok(()) => Ok(true),
         Err(stopped) => {
             explain(app, wanted, started, stopped).await?;
@@ -116,11 +113,11 @@ async fn take(app: &App, wanted: &Wanted, started: Millis) -> anyhow::Result<boo
     Ok(taken.rows_affected() == 1)
 }
 
-async fn pull(app: &App, auth: &Auth, wanted: &Wanted, started: Millis) -> Result<(), Stopped> {
+async fn pull(app: &App, wanted: &Wanted, started: Millis) -> Result<(), Stopped> {
     let mut held = started;
     let mut next: Option<String> = None;
     loop {
-        let page = patiently(app, auth, wanted, next.as_deref()).await?;
+        let page = patiently(app, wanted, next.as_deref()).await?;
         save(app, wanted, &page.members, started).await?;
         let end = page.next.is_none() || page.next == next;
         next = page.next;
@@ -134,20 +131,19 @@ async fn pull(app: &App, auth: &Auth, wanted: &Wanted, started: Millis) -> Resul
 
 /// One page; sits out the short waits that Klaviyo asks for, since starting over would only ask
 /// for more.
-async fn patiently(
-    app: &App,
-    auth: &Auth,
-    wanted: &Wanted,
-    next: Option<&str>,
-) -> Result<crate::klaviyo::segments::MemberPage, Stopped> {
+async fn patiently(app: &App, wanted: &Wanted, next: Option<&str>) -> Result<MemberPage, Stopped> {
     let mut waits = 0;
     loop {
         if app.stop.is_cancelled() {
             return Err(Stopped::GivenUp);
         }
+        // Asked anew for each page: an access token lives shorter than a long pull.
+        let Some(auth) = workspaces::klaviyo_auth(app, wanted.ws).await? else {
+            return Err(Stopped::GivenUp);
+        };
         let asked = app
             .klaviyo
-            .members(auth, wanted.kind, &wanted.id, next)
+            .members(&auth, wanted.kind, &wanted.id, next)
             .await;
         match asked {
             Ok(page) => return Ok(page),
@@ -297,10 +293,7 @@ async fn explain(
 ) -> anyhow::Result<()> {
     let (words, after) = match stopped {
         Stopped::GivenUp => {
-            if app.stop.is_cancelled() {
-                give_back(app, wanted, started).await?;
-            }
-            return Ok(());
+            return give_back(app, wanted, started).await;
         }
         Stopped::Klaviyo(Error::Retry { after, .. }) => (
             "Klaviyo asks to wait. The sync goes on by itself.".to_owned(),
@@ -351,7 +344,8 @@ async fn explain(
     Ok(())
 }
 
-/// A process that ends leaves its group to the next one at once.
+/// A process that ends leaves its group to the next one at once; a group that another process took
+/// over is that one's.
 async fn give_back(app: &App, wanted: &Wanted, started: Millis) -> anyhow::Result<()> {
     sqlx::query(
         "UPDATE klaviyo_groups SET sync_started_at = NULL

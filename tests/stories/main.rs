@@ -3,4 +3,7 @@
 
 mod support;
 
+mod campaigns;
+mod crash;
+mod delivery;
 mod main_job;

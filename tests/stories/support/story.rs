@@ -239,6 +239,19 @@ impl Story {
         people
     }
 
+    /// The merchant gives the Page's tokens once more.
+    pub async fn connects_the_page_again(&self) {
+        let page = ConnectPage {
+            meta_id: PAGE.to_owned(),
+            token: SecretString::from("page-token"),
+            ad_account: Some(AD_ACCOUNT.to_owned()),
+            ad_token: Some(SecretString::from("login-token")),
+        };
+        workspaces::connect_page(&self.app, self.workspace, page)
+            .await
+            .expect("connect the Page");
+    }
+
     pub async fn opt_in_link(&self, body: Value) -> Value {
         let answer = self.post("/opt-in-links", body).await;
         assert!(answer.status == 201 || answer.status == 200, "{answer:?}");
