@@ -1,6 +1,7 @@
 //! The process that serves: web, worker or both, until told to stop; then it finishes what is in
 //! flight.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -84,8 +85,9 @@ pub async fn serve(app: &App, role: Role, listener: TcpListener) -> anyhow::Resu
         listener.local_addr()?,
         app.config.public_url
     );
-    let server = axum::serve(listener, layered(router))
-        .with_graceful_shutdown(app.stop.clone().cancelled_owned());
+    let service = layered(router).into_make_service_with_connect_info::<SocketAddr>();
+    let server =
+        axum::serve(listener, service).with_graceful_shutdown(app.stop.clone().cancelled_owned());
     let mut server = std::pin::pin!(server.into_future());
     // Asked to stop, an idle server may have ended already; it is not waited for twice.
     let mut ended = tokio::select! {
@@ -107,7 +109,7 @@ pub async fn serve(app: &App, role: Role, listener: TcpListener) -> anyhow::Resu
     match tokio::time::timeout(PATIENCE, rest).await {
         Ok(ended) => ended.context("serve HTTP")?,
         Err(_) => {
-            tracing::warn!("Stopped before all was finished; it is taken up at the next start")
+            tracing::warn!("Stopped before all was finished; it is taken up at the next start");
         }
     }
     Ok(())

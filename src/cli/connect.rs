@@ -29,8 +29,8 @@ pub(super) struct Shop {
     #[arg(long)]
     workspace: WorkspaceId,
     /// The shop's permanent domain, as example.myshopify.com.
-    #[arg(long)]
-    shop: String,
+    #[arg(long = "shop")]
+    domain: String,
     /// File with the Admin API access token; - reads standard input.
     #[arg(long)]
     token_file: PathBuf,
@@ -41,8 +41,8 @@ pub(super) struct Page {
     #[arg(long)]
     workspace: WorkspaceId,
     /// The Page's numeric id.
-    #[arg(long)]
-    page: String,
+    #[arg(long = "page")]
+    meta_id: String,
     /// File with the Page token; - reads standard input.
     #[arg(long)]
     token_file: PathBuf,
@@ -78,7 +78,7 @@ pub(super) async fn run(app: &App, command: Connect) -> anyhow::Result<()> {
 async fn shop(app: &App, given: Shop) -> anyhow::Result<()> {
     known_workspace(app, given.workspace).await?;
     let domain = given
-        .shop
+        .domain
         .trim()
         .trim_start_matches("https://")
         .trim_end_matches('/')
@@ -101,7 +101,7 @@ async fn page(app: &App, given: Page) -> anyhow::Result<()> {
         "Only one of --token-file and --ad-token-file can read standard input."
     );
     let page = ConnectPage {
-        meta_id: given.page,
+        meta_id: given.meta_id,
         token: secret(&given.token_file)?,
         ad_account: given.ad_account,
         ad_token: given.ad_token_file.as_deref().map(secret).transpose()?,

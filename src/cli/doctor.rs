@@ -22,16 +22,20 @@ struct Report {
 
 impl Report {
     fn ok(&mut self, what: &str) {
-        println!("ok    {what}");
+        self.tell("ok", what, "");
     }
 
     fn warn(&mut self, what: &str, cure: &str) {
-        println!("warn  {what} {cure}");
+        self.tell("warn", what, cure);
     }
 
     fn fail(&mut self, what: &str, cure: &str) {
-        self.failed = true;
-        println!("fail  {what} {cure}");
+        self.tell("fail", what, cure);
+    }
+
+    fn tell(&mut self, word: &str, what: &str, cure: &str) {
+        self.failed |= word == "fail";
+        println!("{}", format!("{word:<5} {what} {cure}").trim_end());
     }
 
     fn end(&self) -> ExitCode {
