@@ -33,7 +33,7 @@ const MODULES: &[(&str, &str)] = &[
     ),
     (
         "opt_ins",
-        "app clock store telemetry queue meta workspaces subscribers delivery",
+        "app clock store telemetry queue meta workspaces profiles subscribers links delivery",
     ),
     (
         "campaigns",
