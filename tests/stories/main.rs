@@ -4,6 +4,7 @@
 mod support;
 
 mod campaigns;
+mod connections;
 mod crash;
 mod delivery;
 mod main_job;
