@@ -12,7 +12,7 @@ pub use search::{Filter, Status, Subscriber, find, list, tag, tags};
 
 use crate::app::App;
 use crate::clock::Millis;
-use crate::store::ids::SubscriberId;
+use crate::store::ids::{SubscriberId, WorkspaceId};
 use crate::store::{Conn, clean};
 use crate::workspaces::PageRef;
 
@@ -74,4 +74,61 @@ pub async fn by_token(
             .fetch_optional(conn)
             .await?;
     Ok(row.map(|(id,)| id))
+}
+
+/// How things stand with the person, for deciding what a word of theirs means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub is_subscribed: bool,
+    pub has_opted_out: bool,
+    /// There is a subscription token that has not run out.
+    pub has_token: bool,
+}
+
+pub async fn standing(app: &App, conn: &mut Conn, id: SubscriberId) -> anyhow::Result<Standing> {
+    type Row = (
+        Option<Millis>,
+        Option<Millis>,
+        Option<String>,
+        Option<Millis>,
+    );
+    let (opted_in, opted_out, token, expires): Row = sqlx::query_as(
+        "SELECT opted_in_at, opted_out_at, token, token_expires_at FROM subscribers WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await?;
+    let now = app.clock.now();
+    Ok(Standing {
+        is_subscribed: opted_in.is_some() && opted_out.is_none(),
+        has_opted_out: opted_out.is_some(),
+        has_token: token.is_some() && expires.is_none_or(|at| at > now),
+    })
+}
+
+/// Remembers where the person came from, unless that is known.
+pub async fn came_from(conn: &mut Conn, id: SubscriberId, source: &str) -> anyhow::Result<()> {
+    sqlx::query("UPDATE subscribers SET source = $2 WHERE id = $1 AND source IS NULL")
+        .bind(id)
+        .bind(clean(source))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The subscribers whose opt-in link named this checkout.
+pub async fn by_checkout(
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    token: &str,
+) -> anyhow::Result<Vec<SubscriberId>> {
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM subscribers
+         WHERE workspace_id = $1 AND checkout_token = $2 AND erased_at IS NULL
+         ORDER BY id LIMIT 100",
+    )
+    .bind(ws)
+    .bind(token)
+    .fetch_all(conn)
+    .await?)
 }
