@@ -18,6 +18,12 @@ impl Whole for i64 {
     }
 }
 
+impl Whole for i32 {
+    fn whole(&self) -> i64 {
+        i64::from(*self)
+    }
+}
+
 impl Whole for usize {
     fn whole(&self) -> i64 {
         i64::try_from(*self).unwrap_or(i64::MAX)
@@ -218,6 +224,29 @@ pub fn money(minor: i64, currency: &str) -> String {
     }
 }
 
+/// `$7.5k`, `$250`: for an axis, from minor units.
+pub fn short_money(minor: i64, currency: &str) -> String {
+    let text = money::decimal(minor, currency);
+    let whole: i64 = text
+        .split('.')
+        .next()
+        .and_then(|whole| whole.parse().ok())
+        .unwrap_or_default();
+    let tenths = |unit: i64| {
+        let n = whole * 10 / unit;
+        match n % 10 {
+            0 => number(n / 10),
+            rest => format!("{}.{rest}", number(n / 10)),
+        }
+    };
+    let short = match whole {
+        0..1_000 => text.strip_suffix(".00").unwrap_or(&text).to_owned(),
+        1_000..1_000_000 => format!("{}k", tenths(1_000)),
+        _ => format!("{}M", tenths(1_000_000)),
+    };
+    format!("{}{short}", symbol(currency).unwrap_or_default())
+}
+
 /// Signs that cannot be mistaken for another currency's.
 fn symbol(currency: &str) -> Option<&'static str> {
     Some(match currency {
@@ -301,6 +330,14 @@ mod tests {
         assert_eq!(money(5, "EUR"), "€0.05");
         assert_eq!(money(1_200, "JPY"), "¥1,200");
         assert_eq!(money(123_456, "SEK"), "1,234.56 SEK");
+    }
+
+    #[test]
+    fn an_axis_has_short_money() {
+        assert_eq!(short_money(0, "USD"), "$0");
+        assert_eq!(short_money(25_050, "USD"), "$250.50");
+        assert_eq!(short_money(750_000, "USD"), "$7.5k");
+        assert_eq!(short_money(200_000_000, "SEK"), "2M");
     }
 
     #[test]

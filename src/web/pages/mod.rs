@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod assets;
+pub mod chart;
 pub mod error;
 pub mod fields;
 pub mod format;
@@ -15,10 +16,15 @@ pub mod shell;
 pub mod words;
 
 mod automations;
+mod campaign_log;
+mod campaign_report;
+mod campaigns;
+
 mod connections;
 
 mod links;
 mod orders;
+mod overview;
 
 mod settings;
 mod sign_in;
@@ -36,6 +42,9 @@ use crate::web::Web;
 pub fn router(web: &Web) -> Router<Web> {
     let pages = Router::new()
         .merge(sign_in::router())
+        .merge(overview::router())
+        .merge(campaigns::router())
+        .merge(campaign_report::router())
         .merge(subscribers::router())
         .merge(links::router())
         .merge(orders::router())

@@ -1,5 +1,7 @@
 //! Statuses, reasons, sources and channels in words for people: the one place that spells them.
 
+use super::format::{Whole, number};
+
 /// A status of a campaign, message, subscriber or connection, as its badge says it.
 pub fn status(status: impl AsRef<str>) -> String {
     match status.as_ref() {
@@ -94,14 +96,15 @@ pub fn initials(name: impl AsRef<str>) -> String {
 }
 
 /// `1 person`, `2 people`: the number in words with its noun.
-pub fn people(n: i64) -> String {
+pub fn people(n: impl Whole) -> String {
     count(n, "person", "people")
 }
 
 /// `1 order`, `2 orders`.
-pub fn count(n: i64, one: &str, many: &str) -> String {
+pub fn count(n: impl Whole, one: &str, many: &str) -> String {
+    let n = n.whole();
     let noun = if n == 1 { one } else { many };
-    format!("{} {noun}", super::format::number(n))
+    format!("{} {noun}", number(n))
 }
 
 #[cfg(test)]
