@@ -1,0 +1,9 @@
+//! The admin's pages of automations.
+
+use axum::Router;
+
+use crate::web::Web;
+
+pub(super) fn router() -> Router<Web> {
+    Router::new()
+}
