@@ -78,6 +78,7 @@ CREATE TABLE klaviyo_accounts (
     refresh_token_sealed TEXT,
     access_token_sealed TEXT,
     access_expires_at BIGINT,
+    renewing_until BIGINT NOT NULL DEFAULT 0,
     webhook_id TEXT,
     webhook_secret_sealed TEXT,
     state TEXT NOT NULL DEFAULT 'active',

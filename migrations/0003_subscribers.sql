@@ -81,6 +81,7 @@ CREATE INDEX subscribers_active ON subscribers (workspace_id, page_id, id)
 CREATE INDEX subscribers_customer ON subscribers (workspace_id, customer_id) WHERE customer_id IS NOT NULL;
 CREATE INDEX subscribers_email ON subscribers (workspace_id, email_hash) WHERE email_hash IS NOT NULL;
 CREATE INDEX subscribers_phone ON subscribers (workspace_id, phone_hash) WHERE phone_hash IS NOT NULL;
+CREATE INDEX subscribers_checkout ON subscribers (workspace_id, checkout_token) WHERE checkout_token IS NOT NULL;
 CREATE INDEX subscribers_profile ON subscribers (workspace_id, klaviyo_profile_id) WHERE klaviyo_profile_id IS NOT NULL;
 CREATE INDEX subscribers_link ON subscribers (opt_in_link_id) WHERE opt_in_link_id IS NOT NULL;
 CREATE INDEX subscribers_opted_in ON subscribers (workspace_id, opted_in_at) WHERE opted_in_at IS NOT NULL;

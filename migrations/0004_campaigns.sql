@@ -23,16 +23,18 @@ CREATE INDEX campaigns_workspace ON campaigns (workspace_id, id);
 CREATE INDEX campaigns_open ON campaigns (status, scheduled_at)
     WHERE status IN ('scheduled', 'preparing', 'running');
 
--- Meta's message campaign for each Page that a campaign goes out from.
-CREATE TABLE campaign_pages (
-    campaign_id BIGINT NOT NULL REFERENCES campaigns (id),
+-- Meta's message campaign for each Page that a campaign or an automation (`owner_id`) sends from.
+-- `problem_kind` is 'failed' or 'paused': what befell the sends, told in `problem`.
+CREATE TABLE meta_campaigns (
+    owner_id BIGINT NOT NULL,
     page_id BIGINT NOT NULL REFERENCES pages (id),
     workspace_id BIGINT NOT NULL,
     meta_campaign_id TEXT,
     meta_created_at BIGINT,
     probed_at BIGINT,
     hold_until BIGINT NOT NULL DEFAULT 0,
+    problem_kind TEXT,
     problem TEXT,
-    PRIMARY KEY (campaign_id, page_id)
+    PRIMARY KEY (owner_id, page_id)
 );
-CREATE INDEX campaign_pages_meta ON campaign_pages (meta_campaign_id) WHERE meta_campaign_id IS NOT NULL;
+CREATE INDEX meta_campaigns_meta ON meta_campaigns (meta_campaign_id) WHERE meta_campaign_id IS NOT NULL;

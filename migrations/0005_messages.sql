@@ -12,6 +12,7 @@ CREATE TABLE messages (
     automation_id BIGINT,
     run_id BIGINT,
     step BIGINT,
+    test_of BIGINT,
     content TEXT,
     channel TEXT,
     priority BIGINT NOT NULL,
@@ -84,3 +85,12 @@ CREATE INDEX clicks_message ON clicks (origin_id, subscriber_id);
 CREATE INDEX clicks_subscriber ON clicks (subscriber_id, at);
 CREATE INDEX clicks_campaign ON clicks (campaign_id, link) WHERE campaign_id IS NOT NULL;
 CREATE INDEX clicks_workspace ON clicks (workspace_id, at);
+
+-- Videos uploaded to a Page, by address; Meta keeps them for 90 days.
+CREATE TABLE uploads (
+    page_id BIGINT NOT NULL REFERENCES pages (id),
+    url_hash TEXT NOT NULL,
+    attachment_id TEXT NOT NULL,
+    uploaded_at BIGINT NOT NULL,
+    PRIMARY KEY (page_id, url_hash)
+);

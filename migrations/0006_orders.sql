@@ -1,4 +1,6 @@
 -- Orders once each, applied in the order of the shop's own `updated_at`. Money in minor units.
+-- `refunded` is what is taken back: never more than `total`, all of it once cancelled. `click_ref`
+-- is how the order names a click of ours, as `click_id:clk_…` or `landing_site:clk_…`.
 CREATE TABLE orders (
     id BIGINT PRIMARY KEY,
     workspace_id BIGINT NOT NULL REFERENCES workspaces (id),
@@ -23,8 +25,11 @@ CREATE TABLE orders (
     created_at BIGINT NOT NULL,
     UNIQUE (workspace_id, shop_order_id)
 );
+CREATE INDEX orders_workspace ON orders (workspace_id, id);
 CREATE INDEX orders_time ON orders (workspace_id, ordered_at);
 CREATE INDEX orders_customer ON orders (workspace_id, customer_id) WHERE customer_id IS NOT NULL;
+CREATE INDEX orders_email ON orders (workspace_id, email_hash) WHERE email_hash IS NOT NULL;
+CREATE INDEX orders_checkout ON orders (workspace_id, checkout_token) WHERE checkout_token IS NOT NULL;
 CREATE INDEX orders_journey ON orders (journey_due_at) WHERE journey_due_at IS NOT NULL;
 
 CREATE TABLE refunds (

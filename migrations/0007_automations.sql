@@ -52,4 +52,5 @@ CREATE TABLE checkouts (
     completed_at BIGINT,
     PRIMARY KEY (workspace_id, token)
 );
+CREATE INDEX checkouts_cart ON checkouts (workspace_id, cart_token) WHERE cart_token IS NOT NULL;
 CREATE INDEX checkouts_customer ON checkouts (workspace_id, customer_id) WHERE customer_id IS NOT NULL;

@@ -21,6 +21,7 @@ CREATE TABLE klaviyo_members (
     PRIMARY KEY (workspace_id, kind, group_id, profile_id)
 );
 CREATE INDEX klaviyo_members_email ON klaviyo_members (workspace_id, email_hash);
+CREATE INDEX klaviyo_members_phone ON klaviyo_members (workspace_id, phone_hash);
 CREATE INDEX klaviyo_members_profile ON klaviyo_members (workspace_id, profile_id);
 
 -- Events that go out; `unique_id` makes them count once.

@@ -50,17 +50,14 @@ impl Clock {
     /// Waits until the clock shows `at`. On a steerable clock waiting *is* what moves time, so a
     /// simulated hour of pacing takes no real time.
     pub async fn sleep_until(&self, at: Millis) {
-        match &self.0 {
-            Some(steered) => {
-                steered.fetch_max(at, Ordering::SeqCst);
-                tokio::task::yield_now().await;
-            }
-            None => {
-                let wait = at - self.now();
-                if wait > 0 {
-                    tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
-                }
-            }
+        if let Some(steered) = &self.0 {
+            steered.fetch_max(at, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            return;
+        }
+        let wait = at - self.now();
+        if wait > 0 {
+            tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
         }
     }
 }

@@ -2,8 +2,12 @@
 
 pub mod credit;
 
+mod evidence;
+mod journeys;
 mod orders;
+mod touches;
+mod views;
 
-pub use orders::{
-    CreditView, Order, OrderFilter, find, list, record_order, record_refund, sweep_journeys,
-};
+pub use journeys::sweep_journeys;
+pub use orders::{record_order, record_refund};
+pub use views::{CreditView, Order, OrderFilter, find, list};

@@ -1,87 +1,244 @@
-//! Orders as the shop tells them, and the credit each may carry.
+//! Orders as the shop tells them: kept once, in the order of the shop's own `updated_at`, however
+//! the webhooks arrive.
+
+use anyhow::Context;
+use sqlx::AssertSqlSafe;
 
 use crate::app::App;
-use crate::clock::Millis;
+use crate::attribution::evidence::Evidence;
+use crate::attribution::journeys;
+use crate::attribution::touches::{self, Kept};
 use crate::shopify::payloads;
-use crate::store::Conn;
-use crate::store::ids::{AutomationId, CampaignId, OrderId, SubscriberId, WorkspaceId};
-use crate::store::page::{Cursor, Page};
-
-/// An order for lists and the API; money in minor units.
-#[derive(Clone, Debug)]
-pub struct Order {
-    pub id: OrderId,
-    pub shop_order_id: String,
-    pub name: String,
-    pub total: i64,
-    /// Never more than `total`; all of it for a cancelled order.
-    pub refunded: i64,
-    pub currency: String,
-    pub ordered_at: Millis,
-    pub cancelled_at: Option<Millis>,
-    pub credit: Option<CreditView>,
-}
-
-#[derive(Clone, Debug)]
-pub struct CreditView {
-    pub campaign: Option<CampaignId>,
-    pub automation: Option<AutomationId>,
-    /// The campaign's or automation's name.
-    pub name: String,
-    pub subscriber: SubscriberId,
-    pub subscriber_name: Option<String>,
-    /// `click`.
-    pub touch_kind: String,
-    pub touch_at: Millis,
-    pub matched_by: String,
-    pub window_days: i64,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct OrderFilter {
-    /// Only those with (or, `false`, without) a credit.
-    pub credited: Option<bool>,
-    pub campaign: Option<CampaignId>,
-    pub automation: Option<AutomationId>,
-    pub subscriber: Option<SubscriberId>,
-}
+use crate::store::ids::{OrderId, SubscriberId, WorkspaceId};
+use crate::store::sealed::{email_hash, phone_hash};
+use crate::store::{Conn, clean, placeholders};
 
 /// Keeps the order once, newest `updated_at` wins; credits it if a touch fits; marks the customer's
 /// subscribers as having ordered; completes the checkout.
 pub async fn record_order(
-    _app: &App,
-    _conn: &mut Conn,
-    _ws: WorkspaceId,
-    _order: &payloads::Order,
+    app: &App,
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    order: &payloads::Order,
 ) -> anyhow::Result<()> {
-    unimplemented!()
+    one_at_a_time(conn, ws).await?;
+    let evidence = Evidence::of_order(order);
+    save(app, conn, ws, order, &evidence).await?;
+    for refund in &order.refunds {
+        save_refund(conn, ws, refund).await?;
+    }
+    let shop_order_id = order.id.to_string();
+    take_back(conn, ws, &shop_order_id).await?;
+    let kept = load(conn, ws, &shop_order_id).await?;
+    complete_checkout(conn, &kept, order.cart_token.as_deref()).await?;
+    let phone = order.phone.as_deref().or_else(|| {
+        let customer = order.customer.as_ref()?;
+        customer.phone.as_deref()
+    });
+    let phone_hash = phone.and_then(phone_hash);
+    let subscribers = touches::subscribers_of(conn, &kept, phone_hash.as_deref()).await?;
+    if kept.test == 0 {
+        mark_ordered(conn, &kept, &subscribers).await?;
+    }
+    let verdict = touches::give_credit(app, conn, &kept, &evidence, &subscribers).await?;
+    journeys::plan(app, conn, &kept, verdict).await
 }
 
 /// Takes revenue back; may come before its order.
 pub async fn record_refund(
     _app: &App,
-    _conn: &mut Conn,
-    _ws: WorkspaceId,
-    _refund: &payloads::Refund,
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    refund: &payloads::Refund,
 ) -> anyhow::Result<()> {
-    unimplemented!()
+    one_at_a_time(conn, ws).await?;
+    save_refund(conn, ws, refund).await?;
+    take_back(conn, ws, &refund.order_id.to_string()).await
 }
 
-/// Asks Shopify for the journeys of uncredited orders that are due (after 5 min, 1 h, 24 h).
-pub async fn sweep_journeys(_app: &App) -> anyhow::Result<usize> {
-    unimplemented!()
+/// An order and its refund, handled at the same moment by two workers, would each miss what the
+/// other has not committed: one workspace's orders are written one after the other.
+async fn one_at_a_time(conn: &mut Conn, ws: WorkspaceId) -> anyhow::Result<()> {
+    let locked = sqlx::query("UPDATE workspaces SET name = name WHERE id = $1")
+        .bind(ws)
+        .execute(conn)
+        .await?;
+    anyhow::ensure!(locked.rows_affected() == 1, "there is no workspace {ws}");
+    Ok(())
 }
 
-pub async fn find(_app: &App, _ws: WorkspaceId, _id: OrderId) -> anyhow::Result<Option<Order>> {
-    unimplemented!()
+/// What a later body leaves out stays known; a cancellation is final, whichever body tells it.
+async fn save(
+    app: &App,
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    order: &payloads::Order,
+    evidence: &Evidence,
+) -> anyhow::Result<()> {
+    let email = order.email.as_deref().or_else(|| {
+        let customer = order.customer.as_ref()?;
+        customer.email.as_deref()
+    });
+    sqlx::query(
+        "INSERT INTO orders (id, workspace_id, shop_order_id, name, customer_id, email_hash,
+             checkout_token, cart_token, total, currency, click_ref, utm_id, source_name, test,
+             ordered_at, shop_updated_at, cancelled_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+         ON CONFLICT (workspace_id, shop_order_id) DO UPDATE SET
+             name = excluded.name,
+             customer_id = COALESCE(excluded.customer_id, orders.customer_id),
+             email_hash = COALESCE(excluded.email_hash, orders.email_hash),
+             checkout_token = COALESCE(excluded.checkout_token, orders.checkout_token),
+             cart_token = COALESCE(excluded.cart_token, orders.cart_token),
+             total = excluded.total,
+             currency = excluded.currency,
+             click_ref = COALESCE(excluded.click_ref, orders.click_ref),
+             utm_id = COALESCE(excluded.utm_id, orders.utm_id),
+             source_name = COALESCE(excluded.source_name, orders.source_name),
+             test = excluded.test,
+             shop_updated_at = excluded.shop_updated_at
+         WHERE excluded.shop_updated_at >= orders.shop_updated_at",
+    )
+    .bind(app.ids.next::<OrderId>())
+    .bind(ws)
+    .bind(order.id.to_string())
+    .bind(clean(&order.name))
+    .bind(
+        order
+            .customer
+            .as_ref()
+            .map(|customer| customer.id.to_string()),
+    )
+    .bind(email.and_then(email_hash))
+    .bind(order.checkout_token.as_deref().map(clean))
+    .bind(order.cart_token.as_deref().map(clean))
+    .bind(order.total)
+    .bind(clean(&order.currency))
+    .bind(evidence.click_ref())
+    .bind(evidence.utm_id())
+    .bind(order.source_name.as_deref().map(clean))
+    .bind(i64::from(order.test))
+    .bind(order.created_at)
+    .bind(order.updated_at)
+    .bind(order.cancelled_at)
+    .bind(app.clock.now())
+    .execute(&mut *conn)
+    .await
+    .context("keep an order")?;
+    if let Some(at) = order.cancelled_at {
+        sqlx::query(
+            "UPDATE orders SET cancelled_at = $1
+             WHERE workspace_id = $2 AND shop_order_id = $3 AND cancelled_at IS NULL",
+        )
+        .bind(at)
+        .bind(ws)
+        .bind(order.id.to_string())
+        .execute(conn)
+        .await?;
+    }
+    Ok(())
 }
 
-/// Newest first.
-pub async fn list(
-    _app: &App,
-    _ws: WorkspaceId,
-    _filter: &OrderFilter,
-    _cursor: Cursor,
-) -> anyhow::Result<Page<Order>> {
-    unimplemented!()
+/// A refund once; its amount only grows, because an earlier body may tell it before its
+/// transactions succeeded, or without them.
+async fn save_refund(
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    refund: &payloads::Refund,
+) -> anyhow::Result<()> {
+    sqlx::query(
+        "INSERT INTO refunds (workspace_id, id, shop_order_id, amount, at)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (workspace_id, id) DO UPDATE SET amount = excluded.amount
+         WHERE excluded.amount > refunds.amount",
+    )
+    .bind(ws)
+    .bind(refund.id.to_string())
+    .bind(refund.order_id.to_string())
+    .bind(refund.amount)
+    .bind(refund.created_at)
+    .execute(conn)
+    .await
+    .context("keep a refund")?;
+    Ok(())
+}
+
+/// Writes what the order lost: all of it when cancelled, else its refunds, never more than it was.
+async fn take_back(conn: &mut Conn, ws: WorkspaceId, shop_order_id: &str) -> anyhow::Result<()> {
+    let sum: i64 = sqlx::query_scalar(
+        "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM refunds
+         WHERE workspace_id = $1 AND shop_order_id = $2",
+    )
+    .bind(ws)
+    .bind(shop_order_id)
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query(
+        "UPDATE orders SET refunded = CASE
+             WHEN cancelled_at IS NOT NULL OR $1 > total THEN total ELSE $1 END
+         WHERE workspace_id = $2 AND shop_order_id = $3",
+    )
+    .bind(sum)
+    .bind(ws)
+    .bind(shop_order_id)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn load(conn: &mut Conn, ws: WorkspaceId, shop_order_id: &str) -> anyhow::Result<Kept> {
+    sqlx::query_as(
+        "SELECT id, workspace_id, shop_order_id, name, customer_id, email_hash, checkout_token,
+             click_ref, utm_id, source_name, test, total, currency, ordered_at, created_at,
+             journey_due_at
+         FROM orders WHERE workspace_id = $1 AND shop_order_id = $2",
+    )
+    .bind(ws)
+    .bind(shop_order_id)
+    .fetch_one(conn)
+    .await
+    .context("read an order back")
+}
+
+/// The checkout is no longer abandoned. One that the shop tells of later is found by its order.
+async fn complete_checkout(
+    conn: &mut Conn,
+    order: &Kept,
+    cart_token: Option<&str>,
+) -> anyhow::Result<()> {
+    sqlx::query(
+        "UPDATE checkouts SET completed_at = $1
+         WHERE workspace_id = $2 AND (token = $3 OR cart_token = $4) AND completed_at IS NULL",
+    )
+    .bind(order.ordered_at)
+    .bind(order.workspace_id)
+    .bind(&order.checkout_token)
+    .bind(cart_token)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// This is what stops their runs: delivery and automations look at it at the moment of sending.
+async fn mark_ordered(
+    conn: &mut Conn,
+    order: &Kept,
+    subscribers: &[SubscriberId],
+) -> anyhow::Result<()> {
+    if subscribers.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "UPDATE subscribers SET last_ordered_at = $1
+         WHERE workspace_id = $2 AND COALESCE(last_ordered_at, 0) < $1 AND id IN {}",
+        placeholders(3, 1, subscribers.len())
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql))
+        .bind(order.ordered_at)
+        .bind(order.workspace_id);
+    for subscriber in subscribers {
+        query = query.bind(subscriber);
+    }
+    query.execute(conn).await?;
+    Ok(())
 }

@@ -2,11 +2,15 @@
 
 pub mod trigger;
 
+mod advance;
+mod check;
 mod edit;
+mod fill;
 mod runs;
 
+pub use advance::advance_due;
 pub use edit::{Automation, Draft, Patch, Step, create, delete, find, list, patch};
-pub use runs::{Happening, advance_due, start};
+pub use runs::{Happening, start};
 pub use trigger::Trigger;
 
 /// Why an automation could not be written.

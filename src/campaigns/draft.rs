@@ -3,7 +3,8 @@
 use crate::app::App;
 use crate::campaigns::{Audience, Error};
 use crate::clock::Millis;
-use crate::delivery::Message;
+use crate::delivery::{Message, Problem};
+use crate::store::clean;
 use crate::store::ids::{CampaignId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
 
@@ -52,34 +53,282 @@ pub struct Campaign {
     pub finished_at: Option<Millis>,
 }
 
-pub async fn create(_app: &App, _ws: WorkspaceId, _draft: Draft) -> Result<Campaign, Error> {
-    unimplemented!()
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    id: CampaignId,
+    workspace_id: WorkspaceId,
+    name: String,
+    message: String,
+    audience: String,
+    channel: String,
+    utm: Option<String>,
+    status: String,
+    scheduled_at: Option<Millis>,
+    timezone: Option<String>,
+    in_subscriber_timezone: i64,
+    late_limit_minutes: i64,
+    attention: Option<String>,
+    created_at: Millis,
+    updated_at: Millis,
+    launched_at: Option<Millis>,
+    paused_at: Option<Millis>,
+    finished_at: Option<Millis>,
 }
 
-pub async fn find(_app: &App, _ws: WorkspaceId, _id: CampaignId) -> Result<Campaign, Error> {
-    unimplemented!()
+impl TryFrom<Row> for Campaign {
+    type Error = anyhow::Error;
+
+    fn try_from(row: Row) -> anyhow::Result<Self> {
+        Ok(Self {
+            id: row.id,
+            workspace: row.workspace_id,
+            name: row.name,
+            message: serde_json::from_str(&row.message)?,
+            audience: serde_json::from_str(&row.audience)?,
+            channel: row.channel,
+            utm: row
+                .utm
+                .as_deref()
+                .map(serde_json::from_str)
+                .transpose()?
+                .unwrap_or_default(),
+            status: row.status,
+            scheduled_at: row.scheduled_at,
+            timezone: row.timezone,
+            in_subscriber_timezone: row.in_subscriber_timezone != 0,
+            late_limit_minutes: row.late_limit_minutes,
+            attention: row.attention,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            launched_at: row.launched_at,
+            paused_at: row.paused_at,
+            finished_at: row.finished_at,
+        })
+    }
+}
+
+impl Campaign {
+    /// Whether its words and audience may still change.
+    pub fn is_editable(&self) -> bool {
+        matches!(self.status.as_str(), "draft" | "scheduled") && self.launched_at.is_none()
+    }
+}
+
+/// What must be mended before it can be stored or sent.
+pub(super) fn problems(draft: &Draft) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut add = |pointer: &str, detail: &str| {
+        found.push(Problem {
+            pointer: pointer.to_owned(),
+            detail: detail.to_owned(),
+        });
+    };
+    let length = draft.name.trim().chars().count();
+    if length == 0 {
+        add("/name", "Give the campaign a name.");
+    } else if length > 120 {
+        add("/name", "Shorten the name to 120 characters.");
+    }
+    if !["auto", "marketing_message", "standard"].contains(&draft.channel.as_str()) {
+        add("/channel", "Use auto, marketing_message or standard.");
+    }
+    for (key, value) in &draft.utm {
+        let named = key.strip_prefix("utm_").unwrap_or(key);
+        let fits = !named.is_empty()
+            && named.len() <= 40
+            && named
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if !fits {
+            add(
+                &format!("/utm/{key}"),
+                "Name it utm_ and small letters, as utm_content.",
+            );
+        } else if value.trim().is_empty() || value.chars().count() > 200 {
+            add(
+                &format!("/utm/{key}"),
+                "Give it a value of 1 to 200 characters.",
+            );
+        }
+    }
+    let within = |prefix: &'static str| {
+        move |problem: Problem| Problem {
+            pointer: format!("{prefix}{}", problem.pointer),
+            ..problem
+        }
+    };
+    found.extend(draft.message.problems().into_iter().map(within("/message")));
+    found.extend(
+        draft
+            .message
+            .foreign_placeholders()
+            .into_iter()
+            .map(within("/message")),
+    );
+    found.extend(
+        draft
+            .audience
+            .problems()
+            .into_iter()
+            .map(within("/audience")),
+    );
+    found
+}
+
+fn checked(mut draft: Draft) -> Result<Draft, Error> {
+    draft.name = clean(draft.name.trim());
+    let found = problems(&draft);
+    if found.is_empty() {
+        Ok(draft)
+    } else {
+        Err(Error::Invalid(found))
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
+    // A NUL can only come in as an escape, and PostgreSQL would refuse it later.
+    Ok(serde_json::to_string(value)
+        .map_err(anyhow::Error::from)?
+        .replace("\\u0000", ""))
+}
+
+pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Campaign, Error> {
+    let draft = checked(draft)?;
+    let id: CampaignId = app.ids.next();
+    sqlx::query(
+        "INSERT INTO campaigns (id, workspace_id, name, message, audience, channel, utm, status,
+             created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'draft', $8, $8)",
+    )
+    .bind(id)
+    .bind(ws)
+    .bind(&draft.name)
+    .bind(json(&draft.message)?)
+    .bind(json(&draft.audience)?)
+    .bind(&draft.channel)
+    .bind(json(&draft.utm)?)
+    .bind(app.clock.now())
+    .execute(app.db.pool())
+    .await?;
+    find(app, ws, id).await
+}
+
+const COLUMNS: &str = "id, workspace_id, name, message, audience, channel, utm, status,
+    scheduled_at, timezone, in_subscriber_timezone, late_limit_minutes, attention, created_at,
+    updated_at, launched_at, paused_at, finished_at";
+
+pub async fn find(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campaign, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM campaigns WHERE workspace_id = $1 AND id = $2");
+    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(ws)
+        .bind(id)
+        .fetch_optional(app.db.pool())
+        .await?;
+    Ok(row.ok_or(Error::NotFound)?.try_into()?)
 }
 
 /// Newest first; `status` narrows.
 pub async fn list(
-    _app: &App,
-    _ws: WorkspaceId,
-    _status: Option<&str>,
-    _cursor: Cursor,
+    app: &App,
+    ws: WorkspaceId,
+    status: Option<&str>,
+    cursor: Cursor,
 ) -> anyhow::Result<Page<Campaign>> {
-    unimplemented!()
+    let sql = format!(
+        "SELECT {COLUMNS} FROM campaigns
+         WHERE workspace_id = $1 AND id < $2 AND ($3 = '' OR status = $3)
+         ORDER BY id DESC LIMIT $4"
+    );
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(ws)
+        .bind(cursor.after.unwrap_or(i64::MAX))
+        .bind(status.unwrap_or(""))
+        .bind(cursor.limit + 1)
+        .fetch_all(app.db.pool())
+        .await?;
+    let rows = rows
+        .into_iter()
+        .map(Campaign::try_from)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(cursor.cut(rows, |campaign| campaign.id.0))
+}
+
+/// Every campaign in one of these states, over all workspaces: for the sweep.
+pub(super) async fn in_states(app: &App, states: &[&str]) -> anyhow::Result<Vec<Campaign>> {
+    let list = states
+        .iter()
+        .map(|state| format!("'{state}'"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM campaigns WHERE status IN ({list}) ORDER BY scheduled_at, id"
+    );
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .fetch_all(app.db.pool())
+        .await?;
+    rows.into_iter().map(Campaign::try_from).collect()
 }
 
 pub async fn patch(
-    _app: &App,
-    _ws: WorkspaceId,
-    _id: CampaignId,
-    _patch: Patch,
+    app: &App,
+    ws: WorkspaceId,
+    id: CampaignId,
+    patch: Patch,
 ) -> Result<Campaign, Error> {
-    unimplemented!()
+    let now = find(app, ws, id).await?;
+    if !now.is_editable() {
+        return Err(Error::Conflict(format!(
+            "A campaign that is {} can no longer be changed. Copy it into a new one.",
+            now.status
+        )));
+    }
+    let draft = checked(Draft {
+        name: patch.name.unwrap_or(now.name),
+        message: patch.message.unwrap_or(now.message),
+        audience: patch.audience.unwrap_or(now.audience),
+        channel: patch.channel.unwrap_or(now.channel),
+        utm: patch.utm.unwrap_or(now.utm),
+    })?;
+    let changed = sqlx::query(
+        "UPDATE campaigns SET name = $3, message = $4, audience = $5, channel = $6, utm = $7,
+             updated_at = $8
+         WHERE workspace_id = $1 AND id = $2 AND status IN ('draft', 'scheduled')
+           AND launched_at IS NULL",
+    )
+    .bind(ws)
+    .bind(id)
+    .bind(&draft.name)
+    .bind(json(&draft.message)?)
+    .bind(json(&draft.audience)?)
+    .bind(&draft.channel)
+    .bind(json(&draft.utm)?)
+    .bind(app.clock.now())
+    .execute(app.db.pool())
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Err(Error::Conflict(
+            "It started meanwhile and can no longer be changed.".into(),
+        ));
+    }
+    find(app, ws, id).await
 }
 
 /// Only a campaign that never ran can be deleted.
-pub async fn delete(_app: &App, _ws: WorkspaceId, _id: CampaignId) -> Result<(), Error> {
-    unimplemented!()
+pub async fn delete(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<(), Error> {
+    let campaign = find(app, ws, id).await?;
+    let done = sqlx::query(
+        "DELETE FROM campaigns WHERE workspace_id = $1 AND id = $2 AND launched_at IS NULL
+           AND status IN ('draft', 'scheduled', 'cancelled', 'paused', 'failed')",
+    )
+    .bind(ws)
+    .bind(id)
+    .execute(app.db.pool())
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(Error::Conflict(format!(
+            "A campaign that is {} stays for its report. Cancel it instead.",
+            campaign.status
+        )));
+    }
+    Ok(())
 }

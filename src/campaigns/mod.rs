@@ -2,20 +2,16 @@
 
 pub mod audience;
 
+mod advance;
 mod draft;
+mod estimate;
 mod schedule;
 
-pub use audience::{Audience, Condition, Estimate, estimate};
+pub use advance::advance;
+pub use audience::{Audience, Condition};
 pub use draft::{Campaign, Draft, Patch, create, delete, find, list, patch};
+pub use estimate::{Estimate, estimate};
 pub use schedule::{Schedule, cancel, pause, resume, schedule, test_send};
-
-use crate::app::App;
-
-/// Moves every campaign on that is due: prepares, launches, notices lateness, finishes. Safe to
-/// run at any time and twice.
-pub async fn advance(_app: &App) -> anyhow::Result<()> {
-    unimplemented!()
-}
 
 /// Why a campaign could not be written or moved.
 #[derive(Debug, thiserror::Error)]

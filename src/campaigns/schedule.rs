@@ -1,9 +1,21 @@
 //! Moving a campaign: schedule, pause, resume, cancel, test.
 
+use jiff::tz::TimeZone;
+
+use super::draft::{Draft, problems};
 use crate::app::App;
-use crate::campaigns::{Campaign, Error};
-use crate::clock::Millis;
+use crate::campaigns::{Campaign, Error, find};
+use crate::clock::{DAY, MINUTE, Millis};
+use crate::delivery::{
+    self, Channel, Content, MessageKind, NewMessage, Problem, content::Body, warm_up,
+};
+use crate::links::Tags;
+use crate::queue::Job;
 use crate::store::ids::{CampaignId, MessageKey, SubscriberId, WorkspaceId};
+use crate::{subscribers, workspaces};
+
+/// How late a campaign may start by itself when nothing else is said, in minutes.
+const LATE_LIMIT: i64 = 60;
 
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
@@ -18,33 +30,226 @@ pub struct Schedule {
 }
 
 pub async fn schedule(
-    _app: &App,
-    _ws: WorkspaceId,
-    _id: CampaignId,
-    _schedule: Schedule,
+    app: &App,
+    ws: WorkspaceId,
+    id: CampaignId,
+    schedule: Schedule,
 ) -> Result<Campaign, Error> {
-    unimplemented!()
+    let campaign = find(app, ws, id).await?;
+    if !campaign.is_editable() {
+        return Err(Error::Conflict(format!(
+            "A campaign that is {} cannot be scheduled again.",
+            campaign.status
+        )));
+    }
+    let now = app.clock.now();
+    let late = schedule.late_limit_minutes.unwrap_or(LATE_LIMIT);
+    check(app, &campaign, &schedule, late, now).await?;
+    let at = schedule.at.unwrap_or(now);
+    let changed = sqlx::query(
+        "UPDATE campaigns SET status = 'scheduled', scheduled_at = $3, timezone = $4,
+             in_subscriber_timezone = $5, late_limit_minutes = $6, attention = NULL,
+             updated_at = $7
+         WHERE workspace_id = $1 AND id = $2 AND status IN ('draft', 'scheduled')",
+    )
+    .bind(ws)
+    .bind(id)
+    .bind(at)
+    .bind(schedule.timezone.as_deref())
+    .bind(i64::from(schedule.in_subscriber_timezone))
+    .bind(late)
+    .bind(now)
+    .execute(app.db.pool())
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Err(Error::Conflict("It started meanwhile.".into()));
+    }
+    app.queue.nudge(Job::Campaigns);
+    find(app, ws, id).await
 }
 
-pub async fn pause(_app: &App, _ws: WorkspaceId, _id: CampaignId) -> Result<Campaign, Error> {
-    unimplemented!()
+async fn check(
+    app: &App,
+    campaign: &Campaign,
+    schedule: &Schedule,
+    late: i64,
+    now: Millis,
+) -> Result<(), Error> {
+    let mut found = problems(&Draft {
+        name: campaign.name.clone(),
+        message: campaign.message.clone(),
+        audience: campaign.audience.clone(),
+        channel: campaign.channel.clone(),
+        utm: campaign.utm.clone(),
+    });
+    let mut add = |pointer: &str, detail: &str| {
+        found.push(Problem {
+            pointer: pointer.to_owned(),
+            detail: detail.to_owned(),
+        });
+    };
+    if !(0..=10_080).contains(&late) {
+        add(
+            "/late_limit_minutes",
+            "Give between 0 and 10080 minutes (a week).",
+        );
+    }
+    if schedule
+        .timezone
+        .as_deref()
+        .is_some_and(|zone| TimeZone::get(zone).is_err())
+    {
+        add("/timezone", "Name a time zone as America/Los_Angeles.");
+    }
+    if let Some(at) = schedule.at {
+        if at < now - late.clamp(0, 10_080) * MINUTE - MINUTE {
+            add(
+                "/at",
+                "This time is in the past. Choose a later one, or send it now.",
+            );
+        } else if at > now + 366 * DAY {
+            add("/at", "Choose a time within the next year.");
+        }
+    }
+    let pages = workspaces::pages(app, campaign.workspace).await?;
+    if pages.is_empty() {
+        return Err(Error::Conflict("Connect a Facebook Page first.".into()));
+    }
+    let paid = pages
+        .iter()
+        .any(|page| page.ad_account.is_some() && page.ad_token.is_some());
+    if campaign.channel == "marketing_message" && !paid {
+        add(
+            "/channel",
+            "Marketing messages are paid by an ad account. Connect one, or use auto.",
+        );
+    }
+    if !campaign.audience.groups().is_empty()
+        && workspaces::klaviyo_state(app, campaign.workspace)
+            .await?
+            .is_none()
+    {
+        add(
+            "/audience/include",
+            "Connect Klaviyo to use its segments and lists.",
+        );
+    }
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(found))
+    }
 }
 
-pub async fn resume(_app: &App, _ws: WorkspaceId, _id: CampaignId) -> Result<Campaign, Error> {
-    unimplemented!()
+/// Moves it from one of `from`; `Conflict` in words when it is elsewhere.
+async fn step(
+    app: &App,
+    ws: WorkspaceId,
+    id: CampaignId,
+    from: &str,
+    change: &str,
+    verb: &str,
+) -> Result<Campaign, Error> {
+    let sql = format!(
+        "UPDATE campaigns SET {change}, updated_at = $3
+         WHERE workspace_id = $1 AND id = $2 AND status IN ({from})"
+    );
+    let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(ws)
+        .bind(id)
+        .bind(app.clock.now())
+        .execute(app.db.pool())
+        .await?;
+    let campaign = find(app, ws, id).await?;
+    if done.rows_affected() == 0 {
+        return Err(Error::Conflict(format!(
+            "A campaign that is {} cannot be {verb}.",
+            campaign.status
+        )));
+    }
+    Ok(campaign)
+}
+
+/// Takes effect with the next batch: what is being spoken is finished.
+pub async fn pause(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campaign, Error> {
+    let from = "'scheduled', 'preparing', 'running'";
+    step(
+        app,
+        ws,
+        id,
+        from,
+        "status = 'paused', paused_at = $3",
+        "paused",
+    )
+    .await
+}
+
+/// Goes on where it stood. What was to happen meanwhile happens now: a person said so.
+pub async fn resume(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campaign, Error> {
+    let change = "status = CASE WHEN launched_at IS NOT NULL THEN 'running' ELSE 'scheduled' END,
+        scheduled_at = CASE WHEN launched_at IS NULL AND scheduled_at < $3 THEN $3
+                            ELSE scheduled_at END,
+        paused_at = NULL, finished_at = NULL, attention = NULL";
+    let campaign = step(app, ws, id, "'paused', 'failed'", change, "resumed").await?;
+    let mut conn = app.db.acquire().await?;
+    warm_up::clear_problems(&mut conn, ws, id.0).await?;
+    app.queue.nudge(Job::Campaigns);
+    for page in workspaces::pages(app, ws).await? {
+        app.queue.nudge(Job::Messages(page.id));
+    }
+    Ok(campaign)
 }
 
 /// Final: what is queued will not be sent.
-pub async fn cancel(_app: &App, _ws: WorkspaceId, _id: CampaignId) -> Result<Campaign, Error> {
-    unimplemented!()
+pub async fn cancel(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campaign, Error> {
+    let from = "'draft', 'scheduled', 'preparing', 'running', 'paused', 'failed'";
+    let change = "status = 'cancelled', finished_at = $3, attention = NULL";
+    let campaign = step(app, ws, id, from, change, "cancelled").await?;
+    let mut conn = app.db.acquire().await?;
+    delivery::cancel_queued(&mut conn, id.0, app.clock.now()).await?;
+    Ok(campaign)
 }
 
 /// Sends the campaign's message to one subscriber now, outside its counts.
 pub async fn test_send(
-    _app: &App,
-    _ws: WorkspaceId,
-    _id: CampaignId,
-    _to: SubscriberId,
+    app: &App,
+    ws: WorkspaceId,
+    id: CampaignId,
+    to: SubscriberId,
 ) -> Result<MessageKey, Error> {
-    unimplemented!()
+    let campaign = find(app, ws, id).await?;
+    let unknown = || {
+        Error::Invalid(vec![Problem {
+            pointer: "/subscriber_id".into(),
+            detail: "There is no such subscriber.".into(),
+        }])
+    };
+    let subscriber = subscribers::find(app, ws, to).await?.ok_or_else(unknown)?;
+    let page = workspaces::page(app, subscriber.page)
+        .await?
+        .ok_or_else(unknown)?;
+    let channel = Channel::parse(&campaign.channel);
+    if warm_up::needs_warm_up(channel) {
+        warm_up::prepare(app, id.0, &campaign.name, &page).await?;
+    }
+    let now = app.clock.now();
+    let message = NewMessage {
+        workspace: ws,
+        page: page.id,
+        subscriber: to,
+        origin: app.ids.next(),
+        kind: MessageKind::Test,
+        automation: None,
+        content: Content {
+            tags: Tags::new(&campaign.name, &id.to_string(), &campaign.utm),
+            body: Body::Message(campaign.message),
+        },
+        due_at: now,
+        expires_at: Some(now + DAY),
+    };
+    let mut tx = app.db.begin().await?;
+    let key = delivery::enqueue_test(&mut tx, now, &message, id, channel).await?;
+    tx.commit().await?;
+    app.queue.nudge(Job::Messages(page.id));
+    Ok(key)
 }

@@ -1,4 +1,4 @@
-//! What a message says: the shapes of design section 7, and Meta's limits for them.
+//! What a message says: the shapes of design section 7. Their limits stand in `limits`.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -73,16 +73,8 @@ pub struct Card {
     pub buttons: Vec<Button>,
 }
 
-/// Something in a message that Meta would refuse.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// JSON pointer into the message, as `/cards/0/title`.
-    pub pointer: String,
-    /// A sentence that says what to do.
-    pub detail: String,
-}
-
-/// What a message row carries: the merchant's message or our opt-in card, and the tags of its links.
+/// What a message row carries: the merchant's message or our opt-in card, and the tags of its
+/// links.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Content {
     #[serde(flatten)]
@@ -104,13 +96,82 @@ pub enum Body {
 }
 
 impl Message {
-    /// Every limit of Meta that this message breaks, each with its field. Empty = fine.
-    pub fn problems(&self) -> Vec<Problem> {
-        unimplemented!()
+    /// The addresses a person can follow, in order: link number = position. First those in the
+    /// running text, then the buttons'. Pictures are not links.
+    pub fn urls(&self) -> Vec<&str> {
+        match self {
+            Self::Text { text, buttons, .. } => urls_in(text).chain(button_urls(buttons)).collect(),
+            Self::Cards { text, cards } => text
+                .iter()
+                .flat_map(|text| urls_in(text))
+                .chain(cards.iter().flat_map(|card| button_urls(&card.buttons)))
+                .collect(),
+            Self::Media { buttons, .. } => button_urls(buttons).collect(),
+            Self::Coupon { url, .. } => vec![url],
+        }
+    }
+}
+
+fn button_urls(buttons: &[Button]) -> impl Iterator<Item = &str> {
+    buttons.iter().filter_map(|button| match button {
+        Button::Url { url, .. } => Some(url.as_str()),
+        Button::Postback { .. } => None,
+    })
+}
+
+/// The addresses in running text, without the punctuation that ends a sentence.
+pub fn urls_in(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = [rest.find("https://"), rest.find("http://")]
+            .into_iter()
+            .flatten()
+            .min()?;
+        let from = &rest[start..];
+        let end = from
+            .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '{'))
+            .unwrap_or(from.len());
+        let url = from[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '\'']);
+        rest = &from[end.max(1)..];
+        Some(url)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_numbered_in_the_order_they_are_read() {
+        let message: Message = serde_json::from_str(
+            r#"{"kind":"text","text":"Look (https://a.example/x), or http://b.example.",
+                "buttons":[{"kind":"postback","title":"No","payload":"n"},
+                           {"kind":"url","title":"Go","url":"https://c.example"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            message.urls(),
+            [
+                "https://a.example/x",
+                "http://b.example",
+                "https://c.example"
+            ]
+        );
     }
 
-    /// The addresses in it, in order: link number = position.
-    pub fn urls(&self) -> Vec<&str> {
-        unimplemented!()
+    #[test]
+    fn content_survives_its_column() {
+        let content = Content {
+            body: Body::Message(Message::Coupon {
+                title: "Ten off".into(),
+                code: "SAVE10".into(),
+                url: "https://shop.example".into(),
+            }),
+            tags: Tags {
+                utm: vec![("utm_source".into(), "pagecast".into())],
+            },
+        };
+        let text = serde_json::to_string(&content).unwrap();
+        assert_eq!(serde_json::from_str::<Content>(&text).unwrap(), content);
     }
 }

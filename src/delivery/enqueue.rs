@@ -1,10 +1,10 @@
 //! Putting a single message into the queue.
 
 use crate::clock::Millis;
-use crate::delivery::Content;
+use crate::delivery::{Channel, Content};
 use crate::store::Conn;
 use crate::store::ids::{
-    AutomationId, MessageKey, OriginId, PageRowId, RunId, SubscriberId, WorkspaceId,
+    AutomationId, CampaignId, MessageKey, OriginId, PageRowId, RunId, SubscriberId, WorkspaceId,
 };
 
 /// What kind of message it is decides its priority and which rules hold for it.
@@ -16,9 +16,49 @@ pub enum MessageKind {
     Reply,
     /// The merchant tries a campaign on a chosen subscriber: caps and quiet hours do not hold.
     Test,
+    /// The answer to an opt-in: inside the window it is free of caps and quiet hours.
+    Welcome,
     /// A step of an automation.
     Automation,
     Campaign,
+}
+
+impl MessageKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Card => "card",
+            Self::Reply => "reply",
+            Self::Test => "test",
+            Self::Welcome => "welcome",
+            Self::Automation => "automation",
+            Self::Campaign => "campaign",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Self {
+        match text {
+            "card" => Self::Card,
+            "reply" => Self::Reply,
+            "test" => Self::Test,
+            "welcome" => Self::Welcome,
+            "automation" => Self::Automation,
+            _ => Self::Campaign,
+        }
+    }
+
+    /// Smaller goes first.
+    pub(super) fn priority(self) -> i64 {
+        match self {
+            Self::Card | Self::Reply => 0,
+            Self::Test | Self::Welcome | Self::Automation => 1,
+            Self::Campaign => 2,
+        }
+    }
+
+    /// Whether it counts as the day's one marketing message.
+    pub(super) fn is_marketing(self) -> bool {
+        matches!(self, Self::Automation | Self::Campaign)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -38,9 +78,62 @@ pub struct NewMessage {
 
 /// Writes the `queued` row. Nudge `Job::Messages(page)` after the commit.
 pub async fn enqueue(
-    _conn: &mut Conn,
-    _now: Millis,
-    _message: &NewMessage,
+    conn: &mut Conn,
+    now: Millis,
+    message: &NewMessage,
 ) -> anyhow::Result<MessageKey> {
-    unimplemented!()
+    let content = serde_json::to_string(&message.content)?;
+    let (automation, run, step) = match message.automation {
+        Some((automation, run, step)) => (Some(automation), Some(run), Some(step)),
+        None => (None, None, None),
+    };
+    sqlx::query(
+        "INSERT INTO messages (origin_id, subscriber_id, workspace_id, page_id, kind,
+             automation_id, run_id, step, content, priority, status, due_at, expires_at,
+             created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(message.origin)
+    .bind(message.subscriber)
+    .bind(message.workspace)
+    .bind(message.page)
+    .bind(message.kind.as_str())
+    .bind(automation)
+    .bind(run)
+    .bind(step)
+    .bind(content)
+    .bind(message.kind.priority())
+    .bind(message.due_at)
+    .bind(message.expires_at)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(MessageKey {
+        origin: message.origin,
+        subscriber: message.subscriber,
+    })
+}
+
+/// As [`enqueue`], for a campaign that is tried on one person: it uses the campaign's own way at
+/// Meta, and no report counts it.
+pub async fn enqueue_test(
+    conn: &mut Conn,
+    now: Millis,
+    message: &NewMessage,
+    campaign: CampaignId,
+    channel: Option<Channel>,
+) -> anyhow::Result<MessageKey> {
+    let key = enqueue(&mut *conn, now, message).await?;
+    sqlx::query(
+        "UPDATE messages SET test_of = $3, channel = $4
+         WHERE origin_id = $1 AND subscriber_id = $2",
+    )
+    .bind(key.origin)
+    .bind(key.subscriber)
+    .bind(campaign)
+    .bind(channel.map(Channel::as_str))
+    .execute(conn)
+    .await?;
+    Ok(key)
 }

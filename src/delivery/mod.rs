@@ -1,51 +1,33 @@
-//! Delivery: what one subscriber is to be told once, from `queued` to its receipts.
+//! Delivery: what one subscriber is to be told once, from `queued` to its receipts. The path of a
+//! message: [`enqueue`] (or a campaign's launch) writes the row; [`send_due`] claims a batch
+//! (`batch`), asks the policy (`policy`), takes the Page's pace (`pace`), speaks (`speak`) and
+//! writes what happened (`outcome`); [`record_receipt`] hears the echo; [`sweep`] finds what a
+//! crash left.
 
 pub mod content;
+pub mod limits;
+pub mod policy;
+pub mod region;
+pub mod warm_up;
 
+mod batch;
+mod destination;
 mod enqueue;
+mod outcome;
+mod pace;
+mod queue_sql;
 mod receipts;
+mod render;
+mod retry;
+mod send;
+mod sorter;
+mod speak;
 
-pub use content::{Content, Message, Problem};
-pub use enqueue::{MessageKind, NewMessage, enqueue};
+pub use content::{Content, Message};
+pub use destination::{Destination, destination};
+pub use enqueue::{MessageKind, NewMessage, enqueue, enqueue_test};
+pub use limits::Problem;
+pub use outcome::cancel_queued;
+pub use policy::Channel;
 pub use receipts::{MarketingReceipt, Receipt, record_receipt};
-
-use crate::app::App;
-use crate::links::Tags;
-use crate::store::ids::{AutomationId, CampaignId, MessageKey, PageRowId, WorkspaceId};
-
-/// Where a link of a message leads.
-#[derive(Clone, Debug)]
-pub struct Destination {
-    pub workspace: WorkspaceId,
-    pub campaign: Option<CampaignId>,
-    pub automation: Option<AutomationId>,
-    pub url: String,
-    pub tags: Tags,
-}
-
-/// Where link number `link` of the message leads; remembered per campaign, so a broadcast's
-/// clicks cost no query.
-pub async fn destination(
-    _app: &App,
-    _message: MessageKey,
-    _link: u8,
-) -> anyhow::Result<Option<Destination>> {
-    unimplemented!()
-}
-
-/// Sends what is due on this Page: claims, asks the policy, keeps the pace, speaks to Meta, writes
-/// what happened; until nothing is due. Safe to run in many workers at once.
-pub async fn send_due(_app: &App, _page: PageRowId) -> anyhow::Result<()> {
-    unimplemented!()
-}
-
-/// Pages with something due.
-pub async fn pages_due(_app: &App) -> anyhow::Result<Vec<PageRowId>> {
-    unimplemented!()
-}
-
-/// Finds what a crash left: leases that ran out become `unknown`, unknown ones of the paid channel
-/// are retried once while that is safe.
-pub async fn sweep(_app: &App) -> anyhow::Result<()> {
-    unimplemented!()
-}
+pub use send::{UNSETTLED, next_due, pages_due, send_due, sweep};

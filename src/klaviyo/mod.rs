@@ -5,6 +5,9 @@ pub mod oauth;
 pub mod segments;
 pub mod webhooks;
 
+mod read;
+mod request;
+
 use secrecy::SecretString;
 
 use crate::clock::Millis;

@@ -1,8 +1,30 @@
-//! Who clicked: decided from the request, written in batches behind the answer.
+//! Clicks, written in batches behind the answer: the shopper never waits for the database.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sqlx::AssertSqlSafe;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::app::App;
 use crate::clock::Millis;
+use crate::profiles::{self, Report};
+use crate::queue::Job;
 use crate::store::ids::{AutomationId, CampaignId, ClickId, MessageKey, WorkspaceId};
+use crate::store::{Conn, placeholders};
+
+/// Clicks that may wait to be written; behind it the caller writes its own.
+const BUFFER: usize = 65_536;
+const BATCH: usize = 500;
+/// How long the first click of a batch waits for company: short, because the order may follow at
+/// once; under load the batches fill while the one before is written.
+const GATHER: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Tries for a batch once the process has been asked to stop.
+const LAST_TRIES: u32 = 5;
 
 /// A click that counts.
 #[derive(Clone, Debug)]
@@ -20,28 +42,274 @@ pub struct Click {
 /// `clicked_at` and `clicks`, the subscriber's `last_clicked_at`, the event for Klaviyo.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    to: tokio::sync::mpsc::Sender<Click>,
+    to: mpsc::Sender<Item>,
+}
+
+#[derive(Debug)]
+enum Item {
+    Click(Click),
+    /// Answered when everything before it is written.
+    Flush(oneshot::Sender<()>),
 }
 
 impl Recorder {
     /// Starts the writer; it drains and ends when the app stops.
-    pub fn start(_app: &App) -> Self {
-        unimplemented!()
+    pub fn start(app: &App) -> Self {
+        let (to, from) = mpsc::channel(BUFFER);
+        app.spawn(write_all(app.clone(), from));
+        Self { to }
     }
 
-    /// Never blocks; `false` when the buffer is full (the caller then writes it itself).
+    /// Never blocks; `false` when the buffer is full or closed (the caller then writes it itself,
+    /// with [`keep`]).
     pub fn record(&self, click: Click) -> bool {
-        self.to.try_send(click).is_ok()
+        self.to.try_send(Item::Click(click)).is_ok()
     }
 
     /// Waits until everything recorded so far is written.
     pub async fn flush(&self) {
-        unimplemented!()
+        let (done, written) = oneshot::channel();
+        if self.to.send(Item::Flush(done)).await.is_ok() {
+            // The writer ends only after it has drained, so a closed channel means written too.
+            written.await.ok();
+        }
     }
 }
 
-/// Whether the request is a person's click: not HEAD, not a prefetch, not a link scanner or a
-/// preview bot (their User-Agents).
-pub fn is_counted(_method: &str, _user_agent: Option<&str>, _purpose: Option<&str>) -> bool {
-    unimplemented!()
+/// Writes clicks in one transaction; one that is there already changes nothing.
+pub async fn keep(app: &App, clicks: &[Click]) -> anyhow::Result<()> {
+    for batch in clicks.chunks(BATCH) {
+        let mut tx = app.db.begin().await?;
+        let reported = write(app, &mut tx, batch).await?;
+        tx.commit().await?;
+        if reported {
+            app.queue.nudge(Job::Profiles);
+        }
+    }
+    Ok(())
+}
+
+async fn write_all(app: App, mut from: mpsc::Receiver<Item>) {
+    loop {
+        let first = tokio::select! {
+            item = from.recv() => item,
+            () = app.stop.cancelled(), if !from.is_closed() => {
+                // From here on `record` says false; what is in the buffer is still ours.
+                from.close();
+                continue;
+            }
+        };
+        let Some(first) = first else {
+            return;
+        };
+        let mut clicks = Vec::new();
+        let mut waiting = Vec::new();
+        sort_in(first, &mut clicks, &mut waiting);
+        let until = Instant::now() + GATHER;
+        while clicks.len() < BATCH && waiting.is_empty() {
+            match timeout_at(until, from.recv()).await {
+                Ok(Some(item)) => sort_in(item, &mut clicks, &mut waiting),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        write_persistently(&app, &clicks).await;
+        for done in waiting {
+            done.send(()).ok();
+        }
+    }
+}
+
+fn sort_in(item: Item, clicks: &mut Vec<Click>, waiting: &mut Vec<oneshot::Sender<()>>) {
+    match item {
+        Item::Click(click) => clicks.push(click),
+        Item::Flush(done) => waiting.push(done),
+    }
+}
+
+/// A batch is given up only when the process must end and the database still refuses.
+async fn write_persistently(app: &App, clicks: &[Click]) {
+    if clicks.is_empty() {
+        return;
+    }
+    let mut pause = Duration::from_millis(100);
+    let mut tries_left = LAST_TRIES;
+    while let Err(error) = keep(app, clicks).await {
+        if app.stop.is_cancelled() {
+            tries_left -= 1;
+        }
+        if tries_left == 0 {
+            tracing::error!(clicks = clicks.len(), %error, "Clicks could not be written and are lost");
+            return;
+        }
+        tracing::warn!(clicks = clicks.len(), %error, "Could not write clicks, trying again");
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = app.stop.cancelled(), if !app.stop.is_cancelled() => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Whether there is something for Klaviyo now.
+async fn write(app: &App, conn: &mut Conn, clicks: &[Click]) -> anyhow::Result<bool> {
+    let mut new = insert(conn, clicks).await?;
+    // Removing makes one that is twice in the batch count once.
+    let fresh: Vec<&Click> = clicks
+        .iter()
+        .filter(|click| new.remove(&click.id))
+        .collect();
+    if fresh.is_empty() {
+        return Ok(false);
+    }
+    mark_messages(conn, &fresh).await?;
+    mark_subscribers(conn, &fresh).await?;
+    report(app, conn, &fresh).await
+}
+
+/// The ids that were not there yet.
+async fn insert(conn: &mut Conn, clicks: &[Click]) -> anyhow::Result<HashSet<ClickId>> {
+    let sql = format!(
+        "INSERT INTO clicks (id, workspace_id, origin_id, subscriber_id, campaign_id,
+             automation_id, link, at)
+         VALUES {} ON CONFLICT (id) DO NOTHING RETURNING id",
+        placeholders(1, clicks.len(), 8)
+    );
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
+    for click in clicks {
+        query = query
+            .bind(click.id)
+            .bind(click.workspace)
+            .bind(click.message.origin)
+            .bind(click.message.subscriber)
+            .bind(click.campaign)
+            .bind(click.automation)
+            .bind(i64::from(click.link))
+            .bind(click.at);
+    }
+    Ok(query.fetch_all(conn).await?.into_iter().collect())
+}
+
+/// A click proves that the message arrived and was read, whatever the receipts said.
+async fn mark_messages(conn: &mut Conn, clicks: &[&Click]) -> anyhow::Result<()> {
+    let mut counts: BTreeMap<(WorkspaceId, MessageKey), (i64, Millis)> = BTreeMap::new();
+    for click in clicks {
+        let entry = counts
+            .entry((click.workspace, click.message))
+            .or_insert((0, click.at));
+        entry.0 += 1;
+        entry.1 = entry.1.min(click.at);
+    }
+    let sql = format!(
+        "UPDATE messages SET clicks = clicks + v.column4,
+             clicked_at = COALESCE(clicked_at, v.column5),
+             delivered_at = COALESCE(delivered_at, v.column5),
+             read_at = COALESCE(read_at, v.column5)
+         FROM (VALUES {}) AS v
+         WHERE messages.origin_id = v.column2 AND messages.subscriber_id = v.column3
+             AND messages.workspace_id = v.column1",
+        placeholders(1, counts.len(), 5)
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for ((workspace, message), (count, at)) in counts {
+        query = query
+            .bind(workspace)
+            .bind(message.origin)
+            .bind(message.subscriber)
+            .bind(count)
+            .bind(at);
+    }
+    query.execute(conn).await?;
+    Ok(())
+}
+
+async fn mark_subscribers(conn: &mut Conn, clicks: &[&Click]) -> anyhow::Result<()> {
+    let mut last = BTreeMap::new();
+    for click in clicks {
+        let at = last
+            .entry((click.message.subscriber, click.workspace))
+            .or_insert(click.at);
+        *at = click.at.max(*at);
+    }
+    let sql = format!(
+        "UPDATE subscribers SET last_clicked_at = v.column3
+         FROM (VALUES {}) AS v
+         WHERE subscribers.id = v.column1 AND subscribers.workspace_id = v.column2
+             AND COALESCE(subscribers.last_clicked_at, 0) < v.column3",
+        placeholders(1, last.len(), 3)
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for ((subscriber, workspace), at) in last {
+        query = query.bind(subscriber).bind(workspace).bind(at);
+    }
+    query.execute(conn).await?;
+    Ok(())
+}
+
+async fn report(app: &App, conn: &mut Conn, clicks: &[&Click]) -> anyhow::Result<bool> {
+    let mut wanted: HashMap<WorkspaceId, bool> = HashMap::new();
+    let mut names: HashMap<(WorkspaceId, i64), Option<String>> = HashMap::new();
+    let mut reported = false;
+    for click in clicks {
+        let ws = click.workspace;
+        if let Entry::Vacant(unknown) = wanted.entry(ws) {
+            unknown.insert(profiles::is_wanted(conn, ws).await?);
+        }
+        if !wanted.get(&ws).is_some_and(|wanted| *wanted) {
+            continue;
+        }
+        let mut properties = Map::new();
+        properties.insert("message_id".into(), click.message.to_string().into());
+        properties.insert("link".into(), i64::from(click.link).into());
+        let origin = click
+            .campaign
+            .map(|id| id.0)
+            .or(click.automation.map(|id| id.0));
+        if let Some(origin) = origin {
+            if let Entry::Vacant(unknown) = names.entry((ws, origin)) {
+                unknown.insert(name_of(conn, ws, click).await?);
+            }
+            let name = names.get(&(ws, origin)).cloned().flatten();
+            let (kind, id) = match click.campaign {
+                Some(campaign) => ("campaign", campaign.to_string()),
+                None => (
+                    "automation",
+                    click
+                        .automation
+                        .map(|id| id.to_string())
+                        .unwrap_or_default(),
+                ),
+            };
+            properties.insert(format!("{kind}_id"), id.into());
+            properties.insert(
+                format!("{kind}_name"),
+                name.map_or(Value::Null, Value::from),
+            );
+        }
+        let event = Report {
+            workspace: ws,
+            subscriber: click.message.subscriber,
+            metric: "Clicked Messenger Message",
+            properties,
+            value: None,
+            at: click.at,
+            unique_id: format!("msgr:{}:click:{}", click.message, click.id),
+        };
+        profiles::report(app, conn, event).await?;
+        reported = true;
+    }
+    Ok(reported)
+}
+
+/// The campaign's or automation's name, for people who read the profile at Klaviyo.
+async fn name_of(conn: &mut Conn, ws: WorkspaceId, click: &Click) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar(
+        "SELECT name FROM campaigns WHERE workspace_id = $1 AND id = $2
+         UNION ALL
+         SELECT name FROM automations WHERE workspace_id = $1 AND id = $3",
+    )
+    .bind(ws)
+    .bind(click.campaign)
+    .bind(click.automation)
+    .fetch_optional(conn)
+    .await
 }

@@ -2,8 +2,10 @@
 
 mod clicks;
 mod code;
+mod counted;
 mod tags;
 
-pub use clicks::{Click, Recorder, is_counted};
+pub use clicks::{Click, Recorder, keep};
 pub use code::{code, parse_code};
+pub use counted::is_counted;
 pub use tags::{Tags, tag};

@@ -1,11 +1,16 @@
 //! Meta's protocol: the Graph API and its webhooks. It knows how to speak, never whether we may:
 //! no database, no workspace, no consent.
 
+pub mod campaigns;
 pub mod errors;
+pub mod graph;
+pub mod pages;
 pub mod send;
 pub mod webhooks;
 
-mod pages;
+mod events;
+mod read;
+mod wire;
 
 pub use errors::{ApiError, Class};
 pub use send::{Button, Card, Outgoing, QuickReply, Sent};
@@ -38,6 +43,14 @@ impl Client {
     pub fn new(http: HttpClient, settings: Settings) -> Self {
         Self { http, settings }
     }
+}
+
+/// `act_…`, however the account was written down.
+fn ad_account_segment(ad_account: &str) -> String {
+    format!(
+        "act_{}",
+        ad_account.strip_prefix("act_").unwrap_or(ad_account)
+    )
 }
 
 /// Why a call to Meta did not succeed, in the terms a caller acts on.

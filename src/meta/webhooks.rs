@@ -1,6 +1,14 @@
-//! What Meta tells us: the handshake, the signature, and its events as our own enum.
+//! What Meta tells us: the handshake, the signature, and its events as our own enum. Reading the
+//! envelopes stands in `events`.
+
+use hmac::{Hmac, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 use crate::clock::Millis;
+
+pub use super::events::{ParseError, parse};
 
 /// One event about one Page, whatever envelope it came in.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,4 +123,72 @@ pub struct Referral {
     /// `SHORTLINK` or `ADS`.
     pub source: Option<String>,
     pub ad_id: Option<String>,
+}
+
+/// `X-Hub-Signature-256` over the raw bytes as they came: Meta signs its own spelling of the JSON.
+pub fn verify_signature(secret: &SecretString, raw_body: &[u8], header: Option<&str>) -> bool {
+    let Some(given) = header.and_then(|header| header.trim().strip_prefix("sha256=")) else {
+        return false;
+    };
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
+        .expect("HMAC takes keys of any length");
+    mac.update(raw_body);
+    let expected = hex::encode(mac.finalize().into_bytes());
+    expected.as_bytes().ct_eq(given.as_bytes()).into()
+}
+
+/// The challenge to answer, if `hub.mode` is `subscribe` and the token is ours.
+pub fn verify_handshake<'a>(
+    expected: &SecretString,
+    mode: Option<&str>,
+    verify_token: Option<&str>,
+    challenge: Option<&'a str>,
+) -> Option<&'a str> {
+    let ours = expected.expose_secret().as_bytes();
+    let same: bool = ours.ct_eq(verify_token?.as_bytes()).into();
+    challenge.filter(|_| same && !ours.is_empty() && mode == Some("subscribe"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_holds_for_the_raw_bytes_only() {
+        let secret = SecretString::from("key");
+        let body = b"The quick brown fox jumps over the lazy dog";
+        let good = "sha256=f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8";
+        assert!(verify_signature(&secret, body, Some(good)));
+        assert!(!verify_signature(
+            &secret,
+            b"The quick brown fox",
+            Some(good)
+        ));
+        assert!(!verify_signature(&"other".into(), body, Some(good)));
+        assert!(!verify_signature(
+            &secret,
+            body,
+            good.strip_prefix("sha256=")
+        ));
+        assert!(!verify_signature(
+            &secret,
+            body,
+            Some(&good.replace("sha256", "sha1"))
+        ));
+        assert!(!verify_signature(&secret, body, None));
+    }
+
+    #[test]
+    fn the_handshake_answers_only_to_our_own_token() {
+        let ours = SecretString::from("tok");
+        let said = |mode, token| verify_handshake(&ours, mode, token, Some("42"));
+        assert_eq!(said(Some("subscribe"), Some("tok")), Some("42"));
+        assert_eq!(said(Some("subscribe"), Some("other")), None);
+        assert_eq!(said(Some("unsubscribe"), Some("tok")), None);
+        assert_eq!(said(Some("subscribe"), None), None);
+        assert_eq!(
+            verify_handshake(&"".into(), Some("subscribe"), Some(""), Some("1")),
+            None
+        );
+    }
 }

@@ -2,8 +2,8 @@
 
 use crate::app::App;
 use crate::clock::Millis;
-use crate::store::Conn;
 use crate::store::ids::{SubscriberId, WorkspaceId};
+use crate::store::{Conn, clean};
 
 /// Something that happened to a subscriber.
 #[derive(Clone, Debug)]
@@ -20,12 +20,40 @@ pub struct Report {
     pub unique_id: String,
 }
 
-/// Keeps the event for sending; does nothing for a workspace without Klaviyo, or when it is kept already.
-pub async fn report(_app: &App, _conn: &mut Conn, _event: Report) -> anyhow::Result<()> {
+/// Keeps the event for sending; does nothing for a workspace without Klaviyo, or when it is kept
+/// already. While the connection is in trouble events wait for its repair. Nudge `Job::Profiles`
+/// after the commit.
+pub async fn report(app: &App, conn: &mut Conn, event: Report) -> anyhow::Result<()> {
+    let (value, currency) = event.value.unzip();
+    let properties = clean(&serde_json::Value::Object(event.properties).to_string());
+    sqlx::query(
+        "INSERT INTO klaviyo_outbox (id, workspace_id, subscriber_id, metric, properties, value,
+             currency, at, unique_id, due_at)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+         FROM klaviyo_accounts WHERE workspace_id = $2
+         ON CONFLICT (workspace_id, unique_id) DO NOTHING",
+    )
+    .bind(app.ids.next::<i64>())
+    .bind(event.workspace)
+    .bind(event.subscriber)
+    .bind(event.metric)
+    .bind(properties)
+    .bind(value)
+    .bind(currency)
+    .bind(event.at)
+    .bind(clean(&event.unique_id))
+    .bind(app.clock.now())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-/// Sends what is due, in bulk, within Klaviyo's limits. Returns how many were accepted.
-pub async fn send_due(_app: &App) -> anyhow::Result<usize> {
-    unimplemented!()
+/// Whether events of this workspace are kept at all, for callers with many of them.
+pub async fn is_wanted(conn: &mut Conn, ws: WorkspaceId) -> anyhow::Result<bool> {
+    let account: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM klaviyo_accounts WHERE workspace_id = $1")
+            .bind(ws)
+            .fetch_optional(conn)
+            .await?;
+    Ok(account.is_some())
 }

@@ -2,8 +2,12 @@
 
 pub mod admin;
 pub mod auth;
+pub mod graphql;
+pub mod money;
 pub mod payloads;
 pub mod webhooks;
+
+mod read;
 
 use crate::clock::Millis;
 use crate::http_client::HttpClient;

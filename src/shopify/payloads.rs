@@ -1,7 +1,12 @@
 //! Webhook bodies as we need them. Nearly anything may be null or absent, money is a string, ids
 //! are 64-bit integers; unknown fields are ignored.
 
+use serde_json::Value;
+
+use super::read::{id, list, money, shop_money, text, time};
 use crate::clock::Millis;
+
+pub use super::read::PayloadError;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Order {
@@ -34,8 +39,10 @@ pub struct Order {
 pub struct Refund {
     pub id: i64,
     pub order_id: i64,
-    /// Successful refund transactions, in minor units of their currency.
+    /// What went back to the shopper, in minor units of `currency`.
     pub amount: i64,
+    /// The shop's currency where the refund says so, else that of its transactions.
+    pub currency: Option<String>,
     pub created_at: Millis,
 }
 
@@ -93,4 +100,357 @@ pub struct Compliance {
     pub phone: Option<String>,
     pub order_ids: Vec<i64>,
     pub data_request_id: Option<i64>,
+}
+
+impl Order {
+    pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
+        let order: Value = serde_json::from_slice(body)?;
+        let order_id = id(&order, "id").ok_or(PayloadError::Missing("id"))?;
+        let currency = text(&order, "currency")
+            .or_else(|| shop_money(&order, "total_price_set").map(|(_, currency)| currency))
+            .ok_or(PayloadError::Missing("currency"))?;
+        let total = money(&order, "total_price", &currency)
+            .or_else(|| shop_money(&order, "total_price_set").map(|(amount, _)| amount))
+            .ok_or(PayloadError::Missing("total_price"))?;
+        let (created_at, updated_at) =
+            created_and_updated(&order).ok_or(PayloadError::Missing("updated_at"))?;
+        let refunds = list(&order, "refunds");
+        Ok(Self {
+            id: order_id,
+            name: text(&order, "name").unwrap_or_else(|| format!("#{order_id}")),
+            email: text(&order, "email").or_else(|| text(&order, "contact_email")),
+            phone: text(&order, "phone"),
+            customer: order.get("customer").and_then(Customer::read),
+            checkout_token: text(&order, "checkout_token"),
+            cart_token: text(&order, "cart_token"),
+            total,
+            financial_status: text(&order, "financial_status"),
+            cancelled_at: time(&order, "cancelled_at"),
+            created_at,
+            updated_at,
+            test: order.get("test") == Some(&Value::Bool(true)),
+            source_name: text(&order, "source_name"),
+            landing_site: text(&order, "landing_site"),
+            note_attributes: note_attributes(&order),
+            discount_codes: list(&order, "discount_codes")
+                .iter()
+                .filter_map(|code| text(code, "code"))
+                .collect(),
+            refunds: refunds
+                .iter()
+                .filter_map(|r| Refund::read(r, Some(order_id)))
+                .collect(),
+            currency,
+        })
+    }
+}
+
+impl Refund {
+    pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
+        let refund: Value = serde_json::from_slice(body)?;
+        Self::read(&refund, None).ok_or(PayloadError::Missing("id` or `order_id"))
+    }
+
+    fn read(refund: &Value, order_id: Option<i64>) -> Option<Self> {
+        let (amount, currency) = refunded(refund);
+        Some(Self {
+            id: id(refund, "id")?,
+            order_id: id(refund, "order_id").or(order_id)?,
+            amount,
+            currency,
+            created_at: time(refund, "created_at")
+                .or_else(|| time(refund, "processed_at"))
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// The sum of the successful refund transactions. They are in the currency the shopper paid in;
+/// where that is not the shop's, and where the transactions are left out of the body, the
+/// refunded lines say the same in the shop's money.
+fn refunded(refund: &Value) -> (i64, Option<String>) {
+    let shop_currency = shop_currency(refund);
+    let transactions = list(refund, "transactions");
+    let done = transactions.iter().filter(|transaction| {
+        text(transaction, "kind").as_deref() == Some("refund")
+            && text(transaction, "status").as_deref() == Some("success")
+    });
+    let mut paid = 0_i64;
+    let mut paid_currency = None;
+    for transaction in done {
+        let currency = text(transaction, "currency").or_else(|| shop_currency.clone());
+        let amount = money(
+            transaction,
+            "amount",
+            currency.as_deref().unwrap_or_default(),
+        );
+        paid = paid.saturating_add(amount.unwrap_or_default());
+        paid_currency = currency;
+    }
+    let foreign =
+        paid_currency.is_some() && shop_currency.is_some() && paid_currency != shop_currency;
+    let left_out = !refund.get("transactions").is_some_and(Value::is_array);
+    match &shop_currency {
+        Some(currency) if foreign || left_out => (refunded_lines(refund, currency), shop_currency),
+        _ => (paid, paid_currency.or(shop_currency)),
+    }
+}
+
+/// Lines with their tax, less the adjustments (shipping given back is a negative adjustment).
+fn refunded_lines(refund: &Value, currency: &str) -> i64 {
+    let amount = |value: &Value, set: &str, plain: &str| {
+        shop_money(value, set)
+            .map(|(amount, _)| amount)
+            .or_else(|| money(value, plain, currency))
+    };
+    let mut sum = 0_i64;
+    for line in list(refund, "refund_line_items") {
+        for (set, plain) in [("subtotal_set", "subtotal"), ("total_tax_set", "total_tax")] {
+            sum = sum.saturating_add(amount(line, set, plain).unwrap_or_default());
+        }
+    }
+    for adjustment in list(refund, "order_adjustments") {
+        for (set, plain) in [("amount_set", "amount"), ("tax_amount_set", "tax_amount")] {
+            sum = sum.saturating_sub(amount(adjustment, set, plain).unwrap_or_default());
+        }
+    }
+    sum.max(0)
+}
+
+fn shop_currency(refund: &Value) -> Option<String> {
+    let lines = list(refund, "refund_line_items")
+        .iter()
+        .map(|line| shop_money(line, "subtotal_set"));
+    let adjustments = list(refund, "order_adjustments")
+        .iter()
+        .map(|a| shop_money(a, "amount_set"));
+    let whole =
+        ["total_duties_set", "total_additional_fees_set"].map(|key| shop_money(refund, key));
+    lines
+        .chain(adjustments)
+        .chain(whole)
+        .flatten()
+        .map(|(_, currency)| currency)
+        .next()
+}
+
+impl Customer {
+    /// The body of `customers/*`; `customers/delete` has the id only.
+    pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
+        let customer: Value = serde_json::from_slice(body)?;
+        Self::read(&customer).ok_or(PayloadError::Missing("id"))
+    }
+
+    fn read(customer: &Value) -> Option<Self> {
+        Some(Self {
+            id: id(customer, "id")?,
+            email: text(customer, "email"),
+            phone: text(customer, "phone"),
+            first_name: text(customer, "first_name"),
+            last_name: text(customer, "last_name"),
+            updated_at: time(customer, "updated_at"),
+        })
+    }
+}
+
+impl Checkout {
+    pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
+        let checkout: Value = serde_json::from_slice(body)?;
+        let (created_at, updated_at) =
+            created_and_updated(&checkout).ok_or(PayloadError::Missing("updated_at"))?;
+        let currency = text(&checkout, "currency")
+            .or_else(|| text(&checkout, "presentment_currency"))
+            .unwrap_or_default();
+        let item = |item: &Value| text(item, "title").or_else(|| text(item, "presentment_title"));
+        Ok(Self {
+            token: text(&checkout, "token").ok_or(PayloadError::Missing("token"))?,
+            cart_token: text(&checkout, "cart_token"),
+            email: text(&checkout, "email"),
+            phone: text(&checkout, "phone"),
+            customer: checkout.get("customer").and_then(Customer::read),
+            url: text(&checkout, "abandoned_checkout_url"),
+            total: money(&checkout, "total_price", &currency).unwrap_or_default(),
+            currency,
+            created_at,
+            updated_at,
+            completed_at: time(&checkout, "completed_at"),
+            items: list(&checkout, "line_items")
+                .iter()
+                .filter_map(item)
+                .collect(),
+            note_attributes: note_attributes(&checkout),
+        })
+    }
+}
+
+impl Product {
+    pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
+        let product: Value = serde_json::from_slice(body)?;
+        let main = product.get("image").and_then(|image| text(image, "src"));
+        let first = || {
+            list(&product, "images")
+                .iter()
+                .find_map(|image| text(image, "src"))
+        };
+        let (_, updated_at) =
+            created_and_updated(&product).ok_or(PayloadError::Missing("updated_at"))?;
+        Ok(Self {
+            id: id(&product, "id").ok_or(PayloadError::Missing("id"))?,
+            title: text(&product, "title").unwrap_or_default(),
+            handle: text(&product, "handle"),
+            image_url: main.or_else(first),
+            updated_at,
+        })
+    }
+}
+
+impl ScopesUpdate {
+    pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
+        let update: Value = serde_json::from_slice(body)?;
+        let current = update.get("current").and_then(Value::as_array);
+        let current = current.ok_or(PayloadError::Missing("current"))?;
+        Ok(Self {
+            current: current
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
+}
+
+impl Compliance {
+    pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
+        let demand: Value = serde_json::from_slice(body)?;
+        let customer = demand.get("customer").unwrap_or(&Value::Null);
+        let orders = ["orders_requested", "orders_to_redact"].map(|key| list(&demand, key));
+        Ok(Self {
+            shop_domain: text(&demand, "shop_domain")
+                .ok_or(PayloadError::Missing("shop_domain"))?,
+            customer_id: id(customer, "id"),
+            email: text(customer, "email"),
+            phone: text(customer, "phone"),
+            order_ids: orders.concat().iter().filter_map(Value::as_i64).collect(),
+            data_request_id: demand
+                .get("data_request")
+                .and_then(|request| id(request, "id")),
+        })
+    }
+}
+
+/// Both times, each standing in for the other; a trimmed body may lack one.
+fn created_and_updated(value: &Value) -> Option<(Millis, Millis)> {
+    let created = time(value, "created_at").or_else(|| time(value, "processed_at"));
+    let updated = time(value, "updated_at").or(created)?;
+    Some((created.unwrap_or(updated), updated))
+}
+
+fn note_attributes(value: &Value) -> Vec<(String, String)> {
+    list(value, "note_attributes")
+        .iter()
+        .filter_map(|pair| Some((text(pair, "name")?, text(pair, "value").unwrap_or_default())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn transaction(kind: &str, status: &str, amount: &str, currency: &str) -> Value {
+        json!({"kind": kind, "status": status, "amount": amount, "currency": currency})
+    }
+
+    fn line(subtotal: &str, tax: &str) -> Value {
+        let set = |amount: &str| json!({"shop_money": {"amount": amount, "currency_code": "USD"}});
+        json!({"subtotal_set": set(subtotal), "total_tax_set": set(tax)})
+    }
+
+    fn refund(transactions: &Value, lines: &Value) -> Refund {
+        let body = json!({"id": 1, "order_id": 2, "created_at": "2026-11-21T10:00:00Z",
+            "transactions": transactions, "refund_line_items": lines});
+        Refund::parse(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_money_that_went_back_counts_as_refunded() {
+        let transactions = json!([
+            transaction("refund", "success", "4.00", "USD"),
+            transaction("refund", "success", "1.50", "USD"),
+            transaction("refund", "pending", "9.00", "USD"),
+            transaction("void", "success", "9.00", "USD"),
+        ]);
+        let read = refund(&transactions, &json!([line("50.00", "5.00")]));
+        assert_eq!((read.amount, read.currency.as_deref()), (550, Some("USD")));
+        assert_eq!(
+            refund(&json!([]), &json!([line("50.00", "5.00")])).amount,
+            0
+        );
+    }
+
+    #[test]
+    fn a_refund_paid_in_another_currency_is_counted_in_the_shops() {
+        let transactions = json!([transaction("refund", "success", "47.00", "EUR")]);
+        let read = refund(&transactions, &json!([line("50.00", "5.00")]));
+        assert_eq!(
+            (read.amount, read.currency.as_deref()),
+            (5_500, Some("USD"))
+        );
+    }
+
+    #[test]
+    fn without_transactions_the_lines_and_the_shipping_given_back_are_summed() {
+        let body = json!({"id": 1, "order_id": 2, "refund_line_items": [line("50.00", "5.00")],
+            "order_adjustments": [{"kind": "shipping_refund", "amount": "-7.00", "tax_amount": "-0.70"}]});
+        assert_eq!(
+            Refund::parse(body.to_string().as_bytes()).unwrap().amount,
+            6_270
+        );
+    }
+
+    #[test]
+    fn an_order_survives_nulls_and_text_that_no_column_takes() {
+        let body = json!({"id": "17", "name": null, "currency": "JPY", "total_price": "1200",
+            "updated_at": "2026-11-21T10:00:00+09:00", "email": "a\u{0}na@shop.example",
+            "customer": null, "note_attributes": [{"name": "pc_click", "value": null}],
+            "landing_site": ""});
+        let order = Order::parse(body.to_string().as_bytes()).unwrap();
+        assert_eq!(
+            (order.id, order.total, order.name.as_str()),
+            (17, 1_200, "#17")
+        );
+        assert_eq!(order.email.as_deref(), Some("ana@shop.example"));
+        assert_eq!(order.created_at, order.updated_at);
+        assert_eq!(
+            order.note_attributes,
+            [("pc_click".to_owned(), String::new())]
+        );
+        assert_eq!(order.landing_site, None);
+    }
+
+    #[test]
+    fn an_order_without_a_total_is_an_error_and_not_a_free_order() {
+        let body = br#"{"id":1,"currency":"USD","updated_at":"2026-11-21T10:00:00Z"}"#;
+        let error = Order::parse(body).unwrap_err();
+        assert_eq!(error.to_string(), "the body has no readable `total_price`");
+        assert!(matches!(Order::parse(b"{"), Err(PayloadError::NotJson(_))));
+    }
+
+    #[test]
+    fn all_three_demands_for_privacy_are_read() {
+        let body = json!({"shop_id": 1, "shop_domain": "s.myshopify.com", "orders_requested": [9],
+            "customer": {"id": 5, "email": null, "phone": "1"}, "data_request": {"id": 7}});
+        let request = Compliance::parse(body.to_string().as_bytes()).unwrap();
+        assert_eq!(
+            (request.customer_id, request.data_request_id),
+            (Some(5), Some(7))
+        );
+        assert_eq!(
+            (request.order_ids.as_slice(), request.email),
+            ([9].as_slice(), None)
+        );
+        let shop = br#"{"shop_id":1,"shop_domain":"s.myshopify.com"}"#;
+        assert_eq!(Compliance::parse(shop).unwrap().customer_id, None);
+    }
 }

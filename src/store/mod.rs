@@ -111,6 +111,15 @@ impl Database {
         }
     }
 
+    /// Ends a `SELECT` whose rows are about to be claimed: rows that another worker is claiming
+    /// are passed over. SQLite has one writer at a time and needs no such words.
+    pub fn claiming(&self, table: &str) -> String {
+        match self.engine {
+            Engine::Sqlite => String::new(),
+            Engine::Postgres => format!(" FOR UPDATE OF {table} SKIP LOCKED"),
+        }
+    }
+
     pub async fn acquire(&self) -> sqlx::Result<PoolConnection<Any>> {
         self.pool.acquire().await
     }
@@ -128,4 +137,26 @@ impl Database {
 /// Text from outside, fit for a TEXT column: PostgreSQL refuses NUL.
 pub fn clean(text: &str) -> String {
     text.replace('\0', "")
+}
+
+/// `(${first}, …), (…)`: placeholders for `rows` rows of `columns` values, numbered from `first`.
+/// Statements made with it go through `sqlx::AssertSqlSafe`; only numbers enter the text.
+pub fn placeholders(first: usize, rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let from = first + row * columns;
+        let numbers: Vec<String> = (from..from + columns).map(|n| format!("${n}")).collect();
+        format!("({})", numbers.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered_across_rows() {
+        assert_eq!(placeholders(3, 2, 2), "($3, $4), ($5, $6)");
+        assert_eq!(placeholders(1, 1, 3), "($1, $2, $3)");
+    }
 }

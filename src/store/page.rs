@@ -56,7 +56,8 @@ impl Cursor {
 fn base36(mut n: i64) -> String {
     let mut digits = Vec::new();
     while n > 0 || digits.is_empty() {
-        digits.push(char::from_digit((n % 36).unsigned_abs() as u32, 36).unwrap_or('0'));
+        let digit = u32::try_from(n % 36).unwrap_or(0);
+        digits.push(char::from_digit(digit, 36).unwrap_or('0'));
         n /= 36;
     }
     digits.iter().rev().collect()

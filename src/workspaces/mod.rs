@@ -1,21 +1,34 @@
-//! Whose data it is: workspaces, what they connected, and who may look.
+//! Whose data it is: workspaces, what they connected, and who may look. Secrets are sealed for
+//! their row, tokens that only we check are kept as hashes.
 
 mod access;
-mod connections;
+mod klaviyo;
+mod pages;
+mod shops;
 
 pub use access::{
-    LoginLink, authenticate, create_token, login_link, open_login, session, sign_out,
+    ApiToken, LoginLink, authenticate, create_token, login_link, open_login, revoke_token, session,
+    sign_out, tokens,
 };
-pub use connections::{
-    ConnectPage, KlaviyoSecret, Page, PageRef, Shop, connect_klaviyo, connect_page, connect_shop,
-    klaviyo_auth, klaviyo_broke, klaviyo_state, page, page_by_meta_id, page_needs_reconnect, pages,
-    shop, shop_by_domain, shop_token,
+pub use klaviyo::{
+    KlaviyoSecret, KlaviyoWebhook, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
+    klaviyo_webhook,
+};
+pub use pages::{
+    ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, page_needs_reconnect,
+    page_unblocked, pages,
+};
+pub use shops::{
+    Shop, connect_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed, shop_token,
+    shop_uninstalled,
 };
 
-use secrecy::SecretString;
+use anyhow::{Context, ensure};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::app::App;
 use crate::store::ids::WorkspaceId;
+use crate::store::{clean, sealed};
 
 /// A workspace and its settings.
 #[derive(Clone, Debug)]
@@ -33,25 +46,104 @@ pub struct Workspace {
 }
 
 /// Makes a workspace and the key for its Klaviyo flow webhooks.
-pub async fn create(_app: &App, _name: &str) -> anyhow::Result<WorkspaceId> {
-    unimplemented!()
+pub async fn create(app: &App, name: &str) -> anyhow::Result<WorkspaceId> {
+    let name = clean(name.trim());
+    ensure!(!name.is_empty(), "Give the workspace a name.");
+    ensure!(
+        name.chars().count() <= 100,
+        "The name of a workspace has at most 100 characters; choose a shorter one."
+    );
+    let id: WorkspaceId = app.ids.next();
+    let key = sealed::random_token("", 32);
+    let key = app.keys.seal(&flow_key_context(id), key.expose_secret())?;
+    sqlx::query(
+        "INSERT INTO workspaces (id, name, flow_key_sealed, created_at) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(id)
+    .bind(name)
+    .bind(key)
+    .bind(app.clock.now())
+    .execute(app.db.pool())
+    .await
+    .context("keep the workspace")?;
+    Ok(id)
 }
 
-pub async fn find(_app: &App, _id: WorkspaceId) -> anyhow::Result<Option<Workspace>> {
-    unimplemented!()
+pub async fn find(app: &App, id: WorkspaceId) -> anyhow::Result<Option<Workspace>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, name, timezone, quiet_start, quiet_end, cap_hours, attribution_window_days \
+         FROM workspaces WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(app.db.pool())
+    .await?;
+    Ok(row.map(Workspace::from))
 }
 
 /// All workspaces, for sweeps and the operator.
-pub async fn all(_app: &App) -> anyhow::Result<Vec<Workspace>> {
-    unimplemented!()
+pub async fn all(app: &App) -> anyhow::Result<Vec<Workspace>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, name, timezone, quiet_start, quiet_end, cap_hours, attribution_window_days \
+         FROM workspaces ORDER BY id",
+    )
+    .fetch_all(app.db.pool())
+    .await?;
+    Ok(rows.into_iter().map(Workspace::from).collect())
 }
 
 /// Stores name, time zone, quiet hours, cap and window; the caller checked them.
-pub async fn save(_app: &App, _workspace: &Workspace) -> anyhow::Result<()> {
-    unimplemented!()
+pub async fn save(app: &App, workspace: &Workspace) -> anyhow::Result<()> {
+    let (start, end) = workspace.quiet_hours.clone().unzip();
+    sqlx::query(
+        "UPDATE workspaces SET name = $2, timezone = $3, quiet_start = $4, quiet_end = $5, \
+         cap_hours = $6, attribution_window_days = $7 WHERE id = $1",
+    )
+    .bind(workspace.id)
+    .bind(clean(&workspace.name))
+    .bind(clean(&workspace.timezone))
+    .bind(start)
+    .bind(end)
+    .bind(workspace.cap_hours)
+    .bind(workspace.attribution_window_days)
+    .execute(app.db.pool())
+    .await?;
+    Ok(())
 }
 
 /// The value of `X-Pagecast-Key` for this workspace.
-pub async fn flow_key(_app: &App, _id: WorkspaceId) -> anyhow::Result<SecretString> {
-    unimplemented!()
+pub async fn flow_key(app: &App, id: WorkspaceId) -> anyhow::Result<SecretString> {
+    let sealed: String = sqlx::query_scalar("SELECT flow_key_sealed FROM workspaces WHERE id = $1")
+        .bind(id)
+        .fetch_optional(app.db.pool())
+        .await?
+        .with_context(|| format!("There is no workspace {id}."))?;
+    app.keys.open(&flow_key_context(id), &sealed)
+}
+
+fn flow_key_context(id: WorkspaceId) -> String {
+    format!("workspaces.flow_key:{id}")
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: WorkspaceId,
+    name: String,
+    timezone: String,
+    quiet_start: Option<String>,
+    quiet_end: Option<String>,
+    cap_hours: i64,
+    attribution_window_days: i64,
+}
+
+impl From<Row> for Workspace {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            timezone: row.timezone,
+            quiet_hours: row.quiet_start.zip(row.quiet_end),
+            cap_hours: row.cap_hours,
+            attribution_window_days: row.attribution_window_days,
+        }
+    }
 }

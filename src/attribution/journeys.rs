@@ -1,0 +1,256 @@
+//! Shopify's customer journey, for orders that say nothing of us themselves. It is ready only
+//! after a while, so it is asked for after 5 minutes, an hour and a day.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use secrecy::SecretString;
+
+use crate::app::App;
+use crate::attribution::credit::MatchedBy;
+use crate::attribution::evidence::Evidence;
+use crate::attribution::touches::{self, Kept, Verdict};
+use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
+use crate::shopify::admin::Journey;
+use crate::shopify::{Error, ShopDomain};
+use crate::store::Conn;
+use crate::store::ids::WorkspaceId;
+use crate::workspaces;
+
+const SCHEDULE: [Millis; 3] = [5 * MINUTE, HOUR, DAY];
+/// When a click that the order names is looked for again.
+const CLICK_LATE: Millis = 5 * SECOND;
+/// Shopify's own window; an older order that we hear of only now is not asked about.
+const OLDEST: Millis = 30 * DAY;
+const BATCH: i64 = 50;
+
+/// Plans the first question about a new order that has no credit, where there is a shop to ask and
+/// a click that might be found; and takes the plan back once there is a credit.
+pub(super) async fn plan(
+    app: &App,
+    conn: &mut Conn,
+    order: &Kept,
+    verdict: Verdict,
+) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let due = match verdict {
+        Verdict::Credited => None,
+        Verdict::ClickMissing => Some(now + CLICK_LATE),
+        Verdict::None => {
+            let first = order.created_at + SCHEDULE[0];
+            let open = order.may_be_credited()
+                && order.ordered_at > now - OLDEST
+                && now < first
+                && order.journey_due_at.is_none()
+                && has_something_to_find(conn, order).await?;
+            if !open {
+                return Ok(());
+            }
+            Some(first)
+        }
+    };
+    set_due(conn, order, due).await
+}
+
+async fn has_something_to_find(conn: &mut Conn, order: &Kept) -> anyhow::Result<bool> {
+    let shop: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM shops
+         WHERE workspace_id = $1 AND uninstalled_at IS NULL AND token_sealed IS NOT NULL LIMIT 1",
+    )
+    .bind(order.workspace_id)
+    .fetch_optional(&mut *conn)
+    .await?;
+    if shop.is_none() {
+        return Ok(false);
+    }
+    let click: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM clicks WHERE workspace_id = $1 AND at >= $2 AND at <= $3 LIMIT 1",
+    )
+    .bind(order.workspace_id)
+    .bind(order.ordered_at - OLDEST)
+    .bind(order.ordered_at + MINUTE)
+    .fetch_optional(conn)
+    .await?;
+    Ok(click.is_some())
+}
+
+async fn set_due(conn: &mut Conn, order: &Kept, due: Option<Millis>) -> anyhow::Result<()> {
+    sqlx::query("UPDATE orders SET journey_due_at = $1 WHERE workspace_id = $2 AND id = $3")
+        .bind(due)
+        .bind(order.workspace_id)
+        .bind(order.id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Asks Shopify for the journeys of uncredited orders that are due (after 5 min, 1 h, 24 h).
+/// Returns how many orders were credited.
+pub async fn sweep_journeys(app: &App) -> anyhow::Result<usize> {
+    let mut shops = Shops::default();
+    let mut credited = 0;
+    while !app.stop.is_cancelled() {
+        let due = claim(app).await?;
+        if due.is_empty() {
+            break;
+        }
+        for order in due {
+            match look_again(app, &order, &mut shops).await {
+                Ok(true) => credited += 1,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(order.id = %order.id, error = %format!("{error:#}"), "Could not look at an order's journey");
+                }
+            }
+        }
+    }
+    Ok(credited)
+}
+
+/// The shops asked in this sweep, each looked up once.
+#[derive(Default)]
+struct Shops(HashMap<WorkspaceId, Option<(ShopDomain, SecretString)>>);
+
+impl Shops {
+    async fn of(
+        &mut self,
+        app: &App,
+        ws: WorkspaceId,
+    ) -> anyhow::Result<Option<&(ShopDomain, SecretString)>> {
+        if let Entry::Vacant(vacant) = self.0.entry(ws) {
+            vacant.insert(shop(app, ws).await?);
+        }
+        Ok(self.0.get(&ws).and_then(Option::as_ref))
+    }
+}
+
+async fn shop(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<(ShopDomain, SecretString)>> {
+    let Some(shop) = workspaces::shop(app, ws).await? else {
+        return Ok(None);
+    };
+    let token = workspaces::shop_token(app, shop.id).await?;
+    Ok(token.map(|token| (shop.domain, token)))
+}
+
+/// Takes due orders by moving each on to its next question, so that a crash asks no more often.
+async fn claim(app: &App) -> anyhow::Result<Vec<Kept>> {
+    let now = app.clock.now();
+    let [_, hour, day] = SCHEDULE;
+    let due = sqlx::query_as(
+        "UPDATE orders SET journey_checked_at = $1,
+             journey_due_at = CASE
+                 WHEN created_at + $2 > $1 THEN created_at + $2
+                 WHEN created_at + $3 > $1 THEN created_at + $3
+                 WHEN created_at + $4 > $1 THEN created_at + $4
+                 ELSE NULL END
+         WHERE id IN (SELECT id FROM orders WHERE journey_due_at <= $1
+                      ORDER BY journey_due_at LIMIT $5)
+             AND journey_due_at <= $1
+         RETURNING id, workspace_id, shop_order_id, name, customer_id, email_hash, checkout_token,
+             click_ref, utm_id, source_name, test, total, currency, ordered_at, created_at,
+             journey_due_at",
+    )
+    .bind(now)
+    .bind(SCHEDULE[0])
+    .bind(hour)
+    .bind(day)
+    .bind(BATCH)
+    .fetch_all(app.db.pool())
+    .await?;
+    Ok(due)
+}
+
+/// First with what is here by now, then with what Shopify knows. `true` if the order has a credit.
+async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Result<bool> {
+    let mut evidence = Evidence::kept(order.click_ref.as_deref(), order.utm_id.as_deref());
+    if settle(app, order, &evidence).await? {
+        return Ok(true);
+    }
+    if app.clock.now() < order.created_at + SCHEDULE[0] {
+        return Ok(false);
+    }
+    let shop = shops.of(app, order.workspace_id).await?;
+    let (Some((domain, token)), Ok(shop_order_id)) = (shop, order.shop_order_id.parse::<i64>())
+    else {
+        return Ok(false);
+    };
+    let asked = app
+        .shopify
+        .order_journey(domain, token, shop_order_id)
+        .await;
+    let journey = match asked {
+        Ok(journey) => journey.unwrap_or_default(),
+        Err(Error::Retry { after, .. }) => {
+            let due = app.clock.now() + after.max(SECOND);
+            set_due(&mut *app.db.acquire().await?, order, Some(due)).await?;
+            return Ok(false);
+        }
+        Err(error @ (Error::Refused(_) | Error::Reconnect(_))) => {
+            tracing::warn!(order.id = %order.id, %error, "Shopify does not tell the order's journey");
+            return Ok(false);
+        }
+    };
+    read(&mut evidence, &journey);
+    if settle(app, order, &evidence).await? {
+        return Ok(true);
+    }
+    if journey.ready {
+        set_due(&mut *app.db.acquire().await?, order, None).await?;
+    }
+    Ok(false)
+}
+
+async fn settle(app: &App, order: &Kept, evidence: &Evidence) -> anyhow::Result<bool> {
+    let mut tx = app.db.begin().await?;
+    let subscribers = touches::subscribers_of(&mut tx, order, None).await?;
+    let verdict = touches::give_credit(app, &mut tx, order, evidence, &subscribers).await?;
+    let credited = verdict == Verdict::Credited;
+    if credited {
+        set_due(&mut tx, order, None).await?;
+    }
+    tx.commit().await?;
+    Ok(credited)
+}
+
+/// Visits stand newest first; each may carry our click id in its address or as referral code.
+fn read(evidence: &mut Evidence, journey: &Journey) {
+    for visit in &journey.visits {
+        if let Some(address) = &visit.landing_page {
+            evidence.add_address(address, MatchedBy::Journey);
+        }
+        if let Some(code) = &visit.referral_code {
+            evidence.add_click(code, MatchedBy::Journey);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shopify::admin::Visit;
+    use crate::store::ids::ClickId;
+
+    #[test]
+    fn a_visit_names_our_click_in_its_address_or_as_its_referral_code() {
+        let visit = |landing_page: Option<String>, referral_code: Option<String>| Visit {
+            landing_page,
+            referral_code,
+            ..Visit::default()
+        };
+        let (a, b) = (ClickId(1), ClickId(2));
+        let journey = Journey {
+            ready: true,
+            visits: vec![
+                visit(None, Some(a.to_string())),
+                visit(Some(format!("https://s.example/?pc_click={b}")), None),
+                visit(Some("https://s.example/".into()), Some("friend".into())),
+            ],
+        };
+        let mut evidence = Evidence::default();
+        read(&mut evidence, &journey);
+        assert_eq!(
+            evidence.clicks,
+            [(a, MatchedBy::Journey), (b, MatchedBy::Journey)]
+        );
+    }
+}

@@ -1,0 +1,326 @@
+//! The reconciler of campaigns: looks at each that is open and moves it on. It takes no input, so
+//! the nudge, the clock and the start after a crash are one code path.
+
+use super::audience::Sql;
+use super::draft::{Campaign, in_states};
+use crate::app::App;
+use crate::clock::{HOUR, MINUTE, Millis};
+use crate::delivery::warm_up::{self, Halt};
+use crate::delivery::{self, Channel, UNSETTLED};
+use crate::queue::Job;
+use crate::workspaces::{self, Page};
+use crate::{opt_ins, profiles};
+
+/// Meta's campaigns are created this long before they are needed (facts/meta.md section 11: up to
+/// 139 minutes of warm-up were seen).
+const PREPARE_AHEAD: Millis = 3 * HOUR;
+/// How fresh a Klaviyo group must be at launch, and how long a launch waits for it.
+const GROUP_FRESH: Millis = 10 * MINUTE;
+const GROUP_PATIENCE: Millis = 15 * MINUTE;
+/// The furthest zone ahead of UTC: there, a local time comes first.
+const FIRST_ZONE: Millis = 14 * HOUR;
+
+/// Moves every campaign on that is due: prepares, launches, notices lateness, finishes. Safe to
+/// run at any time and twice.
+pub async fn advance(app: &App) -> anyhow::Result<()> {
+    for campaign in in_states(app, &["scheduled", "preparing", "running"]).await? {
+        let id = campaign.id;
+        let moved = match campaign.status.as_str() {
+            "scheduled" => scheduled(app, &campaign).await,
+            "preparing" => preparing(app, &campaign).await,
+            _ => running(app, &campaign).await,
+        };
+        if let Err(error) = moved {
+            // One broken campaign must not hold up the others.
+            tracing::error!(campaign.id = %id, error = format!("{error:#}"), "campaign did not move on");
+        }
+    }
+    tidy_cancelled(app).await
+}
+
+async fn scheduled(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let starts = starts_at(campaign);
+    if now + PREPARE_AHEAD >= starts {
+        // Ahead of time, so that at the time everything is warm; what fails here is told then.
+        for page in paid_pages(app, campaign).await? {
+            warm_up::prepare(app, campaign.id.0, &campaign.name, &page).await?;
+        }
+    }
+    if now < starts {
+        return Ok(());
+    }
+    if now > campaign.scheduled_at.unwrap_or(starts) + campaign.late_limit_minutes * MINUTE + MINUTE
+    {
+        return ask_about_lateness(app, campaign).await;
+    }
+    if set_status(app, campaign, "preparing", None).await? {
+        let campaign = Campaign {
+            status: "preparing".into(),
+            ..campaign.clone()
+        };
+        preparing(app, &campaign).await?;
+    }
+    Ok(())
+}
+
+/// When the first person is to be told.
+fn starts_at(campaign: &Campaign) -> Millis {
+    let at = campaign.scheduled_at.unwrap_or(0);
+    if !campaign.in_subscriber_timezone {
+        return at;
+    }
+    let offset = campaign
+        .timezone
+        .as_deref()
+        .and_then(|zone| jiff::tz::TimeZone::get(zone).ok())
+        .zip(jiff::Timestamp::from_millisecond(at).ok())
+        .map_or(0, |(zone, at)| {
+            i64::from(zone.to_offset(at).seconds()) * 1_000
+        });
+    at + offset - FIRST_ZONE
+}
+
+async fn ask_about_lateness(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
+    let words = "Its time passed while Pagecast was not running, so it did not start by itself. \
+                 Resume it to send it now, or cancel it.";
+    set_status(app, campaign, "paused", Some(words)).await?;
+    Ok(())
+}
+
+async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let pages = workspaces::pages(app, campaign.workspace).await?;
+    if !pages.iter().any(|page| page.state == "active") {
+        let words = "The Facebook Page needs to be connected again. It starts when that is done.";
+        return note(app, campaign, Some(words)).await;
+    }
+    let mut ready_at = campaign.scheduled_at.unwrap_or(now);
+    for page in paid_pages(app, campaign).await? {
+        let vehicle = warm_up::prepare(app, campaign.id.0, &campaign.name, &page).await?;
+        if let Some((halt, words)) = vehicle.problem {
+            return halted(app, campaign, halt, &words).await;
+        }
+        match vehicle.warm_at(app.config.meta.warm_up_ms) {
+            Some(at) if at <= now => ready_at = ready_at.max(at),
+            _ => return note(app, campaign, None).await,
+        }
+    }
+    if !groups_ready(app, campaign, now).await? {
+        return Ok(());
+    }
+    let late = campaign.late_limit_minutes * MINUTE + GROUP_PATIENCE;
+    let local = campaign.in_subscriber_timezone;
+    if now > ready_at + late && !local {
+        return ask_about_lateness(app, campaign).await;
+    }
+    for page in &pages {
+        // A broadcast goes to who is subscribed now; a failed look at Meta's list is no reason
+        // not to send, since every send asks again.
+        if let Err(error) = opt_ins::resync_page(app, page.id).await {
+            tracing::warn!(page.id = %page.id, error = format!("{error:#}"), "tokens not resynced");
+        }
+    }
+    launch(app, campaign, &pages).await
+}
+
+/// Pages from which this campaign may send paid messages.
+async fn paid_pages(app: &App, campaign: &Campaign) -> anyhow::Result<Vec<Page>> {
+    if !warm_up::needs_warm_up(Channel::parse(&campaign.channel)) {
+        return Ok(Vec::new());
+    }
+    let mut pages = workspaces::pages(app, campaign.workspace).await?;
+    pages.retain(|p| p.state == "active" && p.ad_account.is_some() && p.ad_token.is_some());
+    Ok(pages)
+}
+
+/// Whether every Klaviyo group of the audience is as fresh as it will get. Says so on the
+/// campaign when one cannot be read at all.
+async fn groups_ready(app: &App, campaign: &Campaign, now: Millis) -> anyhow::Result<bool> {
+    let wanted = campaign.audience.groups();
+    if wanted.is_empty() {
+        return Ok(true);
+    }
+    let since = campaign.scheduled_at.unwrap_or(now).min(now) - GROUP_FRESH;
+    let mut ready = true;
+    for (kind, id) in &wanted {
+        ready &= profiles::want(app, campaign.workspace, *kind, id, since).await?;
+    }
+    if ready {
+        return Ok(true);
+    }
+    app.queue.nudge(Job::Profiles);
+    let known = profiles::groups(app, campaign.workspace).await?;
+    let broken = wanted.iter().find_map(|(kind, id)| {
+        known
+            .iter()
+            .find(|g| g.kind == *kind && g.id == *id && g.problem.is_some())
+    });
+    let waited = now > campaign.scheduled_at.unwrap_or(now) + GROUP_PATIENCE;
+    let all_known = wanted.iter().all(|(kind, id)| {
+        known
+            .iter()
+            .any(|g| g.kind == *kind && g.id == *id && g.synced_at.is_some())
+    });
+    if waited && all_known {
+        return Ok(true);
+    }
+    if let Some(problem) = broken.and_then(|found| found.problem.as_deref()) {
+        let words =
+            format!("Klaviyo's segment could not be read: {problem} It starts when it can.");
+        note(app, campaign, Some(&words)).await?;
+    }
+    Ok(false)
+}
+
+/// Freezes the audience: one statement writes one row per person, and from then on the rows are
+/// the truth. Run twice it changes nothing.
+async fn launch(app: &App, campaign: &Campaign, pages: &[Page]) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let id = campaign.id.0;
+    let mut tx = app.db.begin().await?;
+    let started = sqlx::query(
+        "UPDATE campaigns SET status = 'running', launched_at = $3, attention = NULL,
+             updated_at = $3
+         WHERE workspace_id = $1 AND id = $2 AND status = 'preparing'",
+    )
+    .bind(campaign.workspace)
+    .bind(campaign.id)
+    .bind(now)
+    .execute(&mut *tx)
+    .await?;
+    if started.rows_affected() == 0 {
+        return Ok(());
+    }
+    let mut sql = Sql::default();
+    sql.push(
+        "INSERT INTO messages (origin_id, subscriber_id, workspace_id, page_id, kind, campaign_id,
+             priority, status, reason, due_at, created_at)
+         SELECT ",
+    )
+    .number(id)
+    .push(", s.id, s.workspace_id, s.page_id, 'campaign', ")
+    .number(id)
+    .push(", 2, CASE WHEN ");
+    holdout(&mut sql, campaign);
+    sql.push(" THEN 'skipped' ELSE 'queued' END, CASE WHEN ");
+    holdout(&mut sql, campaign);
+    sql.push(" THEN 'holdout' END, ")
+        .number(now)
+        .push(", ")
+        .number(now)
+        .push(
+            " FROM subscribers s JOIN pages p ON p.id = s.page_id
+          WHERE p.disconnected_at IS NULL AND ",
+        );
+    sql.members(campaign.workspace, &campaign.audience, now)
+        .push(" ON CONFLICT DO NOTHING");
+    let people = sql.query().execute(&mut *tx).await?.rows_affected();
+    tx.commit().await?;
+    tracing::info!(campaign.id = %campaign.id, people, "campaign launched");
+    for page in pages {
+        app.queue.nudge(Job::Messages(page.id));
+    }
+    app.queue.nudge(Job::Campaigns);
+    Ok(())
+}
+
+/// The same people for the same campaign, others for the next: a hash of both ids.
+fn holdout(sql: &mut Sql, campaign: &Campaign) {
+    sql.push("((s.id % 1000003) * 7919 + ")
+        .number(campaign.id.0 % 1_000_003)
+        .push(") % 100 < ")
+        .number(campaign.audience.holdout_percent);
+}
+
+async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
+    let mut conn = app.db.acquire().await?;
+    if let Some((halt, words)) = warm_up::problem(&mut conn, campaign.id.0).await? {
+        drop(conn);
+        return halted(app, campaign, halt, &words).await;
+    }
+    let now = app.clock.now();
+    let open: Option<(i64,)> = sqlx::query_as(
+        "SELECT 1 FROM messages WHERE campaign_id = $1 AND (status IN ('queued', 'sending')
+             OR status = 'unknown' AND reason = 'answer_lost' AND started_at > $2)
+         LIMIT 1",
+    )
+    .bind(campaign.id)
+    .bind(now - UNSETTLED)
+    .fetch_optional(&mut *conn)
+    .await?;
+    if open.is_none() {
+        sqlx::query(
+            "UPDATE campaigns SET status = 'finished', finished_at = $3, updated_at = $3
+             WHERE workspace_id = $1 AND id = $2 AND status = 'running'",
+        )
+        .bind(campaign.workspace)
+        .bind(campaign.id)
+        .bind(now)
+        .execute(&mut *conn)
+        .await?;
+        tracing::info!(campaign.id = %campaign.id, "campaign finished");
+    }
+    Ok(())
+}
+
+async fn halted(app: &App, campaign: &Campaign, halt: Halt, words: &str) -> anyhow::Result<()> {
+    let words = match halt {
+        Halt::Failed => {
+            format!("Meta stopped it: {words}. Nothing more is sent until you resume it.")
+        }
+        Halt::Paused => format!("{words}. Mend it at Meta, then resume."),
+    };
+    set_status(app, campaign, halt.as_str(), Some(&words)).await?;
+    Ok(())
+}
+
+/// Moves it from the status it was seen in; `false` if somebody else moved it first.
+async fn set_status(
+    app: &App,
+    campaign: &Campaign,
+    status: &str,
+    attention: Option<&str>,
+) -> anyhow::Result<bool> {
+    let now = app.clock.now();
+    let done = sqlx::query(
+        "UPDATE campaigns SET status = $4, attention = $5, updated_at = $6,
+             paused_at = CASE WHEN $4 = 'paused' THEN $6 ELSE paused_at END
+         WHERE workspace_id = $1 AND id = $2 AND status = $3",
+    )
+    .bind(campaign.workspace)
+    .bind(campaign.id)
+    .bind(&campaign.status)
+    .bind(status)
+    .bind(attention)
+    .bind(now)
+    .execute(app.db.pool())
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// What the merchant should know while it waits.
+async fn note(app: &App, campaign: &Campaign, words: Option<&str>) -> anyhow::Result<()> {
+    if campaign.attention.as_deref() == words {
+        return Ok(());
+    }
+    set_status(app, campaign, &campaign.status, words).await?;
+    Ok(())
+}
+
+/// What was in flight when a campaign was cancelled may have come back into the queue.
+async fn tidy_cancelled(app: &App) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let left: Vec<(i64,)> = sqlx::query_as(
+        "SELECT c.id FROM campaigns c WHERE c.status = 'cancelled' AND c.finished_at > $1
+           AND EXISTS (SELECT 1 FROM messages m WHERE m.campaign_id = c.id AND m.status = 'queued')",
+    )
+    .bind(now - 24 * HOUR)
+    .fetch_all(app.db.pool())
+    .await?;
+    for (id,) in left {
+        let mut conn = app.db.acquire().await?;
+        delivery::cancel_queued(&mut conn, id, now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! The pace of a Page, shared by all workers: a slot is a moment at which one call may go out, and
+//! slots are taken from one row, many at a time.
+
+use crate::app::App;
+use crate::clock::{MINUTE, Millis};
+use crate::meta::Usage;
+use crate::store::Conn;
+use crate::store::ids::PageRowId;
+
+/// Calls a second we allow ourselves of Meta's 300 (facts/meta.md section 9): the rest is for the
+/// jitter of the network, so that no second ever sees more.
+const PER_SECOND: i64 = 290;
+/// Audio and video have a tenth of a tenth: 10 a second.
+pub(super) const MEDIA_WEIGHT: i64 = 29;
+/// From this share of a limit on we go slower.
+const CAREFUL: u32 = 80;
+
+/// When the calls of a batch may go out: at `first_us`, then every `interval_us` (microseconds).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slots {
+    first_us: i64,
+    interval_us: i64,
+}
+
+impl Slots {
+    /// The moment of the call that has `before` weight ahead of it in the batch.
+    pub(super) fn at(&self, before: i64) -> Millis {
+        (self.first_us + before * self.interval_us) / 1_000
+    }
+}
+
+/// Takes slots for calls of together `weight`; `Err(until)` while the Page rests.
+pub(super) async fn take(
+    conn: &mut Conn,
+    page: PageRowId,
+    weight: i64,
+    now: Millis,
+) -> sqlx::Result<Result<Slots, Millis>> {
+    let (hold_until, slow_until, slow): (i64, i64, i64) = sqlx::query_as(
+        "INSERT INTO paces (page_id) VALUES ($1)
+         ON CONFLICT (page_id) DO UPDATE SET page_id = excluded.page_id
+         RETURNING hold_until, slow_until, per_second",
+    )
+    .bind(page)
+    .fetch_one(&mut *conn)
+    .await?;
+    if hold_until > now {
+        return Ok(Err(hold_until));
+    }
+    let per_second = if slow_until > now {
+        slow.clamp(1, PER_SECOND)
+    } else {
+        PER_SECOND
+    };
+    let interval_us = 1_000_000 / per_second;
+    let (after,): (i64,) = sqlx::query_as(
+        "UPDATE paces SET next_slot_us =
+             CASE WHEN next_slot_us > $2 THEN next_slot_us ELSE $2 END + $3
+         WHERE page_id = $1 RETURNING next_slot_us",
+    )
+    .bind(page)
+    .bind(now * 1_000)
+    .bind(weight * interval_us)
+    .fetch_one(conn)
+    .await?;
+    Ok(Ok(Slots {
+        first_us: after - weight * interval_us,
+        interval_us,
+    }))
+}
+
+/// Lets the whole Page rest until `until`.
+pub(super) async fn hold(app: &App, page: PageRowId, until: Millis) -> sqlx::Result<()> {
+    sqlx::query("UPDATE paces SET hold_until = $2 WHERE page_id = $1 AND hold_until < $2")
+        .bind(page)
+        .bind(until)
+        .execute(app.db.pool())
+        .await?;
+    Ok(())
+}
+
+/// Obeys what Meta's usage headers say.
+pub(super) async fn obey(app: &App, page: PageRowId, usage: Usage) -> sqlx::Result<()> {
+    let now = app.clock.now();
+    if usage.percent >= 100 {
+        return hold(app, page, now + usage.regain_after.unwrap_or(MINUTE)).await;
+    }
+    if usage.percent < CAREFUL {
+        return Ok(());
+    }
+    // From 80 % on the pace falls in a straight line to a twentieth at 99 %.
+    let share = i64::from(100 - usage.percent);
+    sqlx::query("UPDATE paces SET slow_until = $2, per_second = $3 WHERE page_id = $1")
+        .bind(page)
+        .bind(now + MINUTE)
+        .bind((PER_SECOND * share / 20).max(1))
+        .execute(app.db.pool())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,468 @@
+//! Whether, when and how a person may be written to now. Pure: facts in, decision out.
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::enqueue::MessageKind;
+use super::region;
+use crate::clock::{HOUR, MINUTE, Millis};
+
+/// Meta's standard window after the person's last action.
+pub const WINDOW: Millis = 24 * HOUR;
+/// Meta's cool-down of the paid channel, per token.
+pub const PAID_COOL_DOWN: Millis = 12 * HOUR;
+/// A window that closes while we speak is closed.
+const WINDOW_MARGIN: Millis = MINUTE;
+
+/// How Meta lets us speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    MarketingMessage,
+    Standard,
+}
+
+impl Channel {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MarketingMessage => "marketing_message",
+            Self::Standard => "standard",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "marketing_message" => Some(Self::MarketingMessage),
+            "standard" => Some(Self::Standard),
+            _ => None,
+        }
+    }
+}
+
+/// Why a message is not sent at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    NoConsent,
+    OptedOut,
+    Erased,
+    Capped,
+    QuietHours,
+    Ordered,
+    RegionNotAllowed,
+    OutsideWindow,
+    NoToken,
+    ChannelUnavailable,
+    NotReachable,
+    Expired,
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoConsent => "no_consent",
+            Self::OptedOut => "opted_out",
+            Self::Erased => "erased",
+            Self::Capped => "capped",
+            Self::QuietHours => "quiet_hours",
+            Self::Ordered => "ordered",
+            Self::RegionNotAllowed => "region_not_allowed",
+            Self::OutsideWindow => "outside_window",
+            Self::NoToken => "no_token",
+            Self::ChannelUnavailable => "channel_unavailable",
+            Self::NotReachable => "not_reachable",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Send(Channel),
+    /// Not now, but at this time it may be.
+    Later(Millis),
+    Never(Reason),
+}
+
+/// What is known about the person at this moment.
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    pub has_psid: bool,
+    pub has_token: bool,
+    pub token_enabled: bool,
+    pub token_expires_at: Option<Millis>,
+    pub next_eligible_at: Option<Millis>,
+    pub timezone: Option<String>,
+    pub opted_in_at: Option<Millis>,
+    pub opted_out_at: Option<Millis>,
+    pub unreachable_at: Option<Millis>,
+    pub erased_at: Option<Millis>,
+    pub last_action_at: Option<Millis>,
+    /// The last marketing message of the brand to this person, on any of its Pages.
+    pub last_marketing_at: Option<Millis>,
+    /// When an automation that stops on orders was triggered, and the person's last order.
+    pub triggered_at: Option<Millis>,
+    pub last_ordered_at: Option<Millis>,
+}
+
+/// What is known about the message and its sender.
+#[derive(Clone, Debug)]
+pub struct Circumstances<'a> {
+    pub kind: MessageKind,
+    /// `None` = whichever fits.
+    pub channel: Option<Channel>,
+    /// The Page has an ad account to bill.
+    pub paid_available: bool,
+    pub cap_hours: i64,
+    pub quiet_hours: Option<(&'a str, &'a str)>,
+    /// The workspace's zone, for people whose own is unknown.
+    pub timezone: &'a str,
+    /// Wall-clock time (ms since the epoch, as if UTC) at which each person is to be told in their
+    /// own zone.
+    pub local_time: Option<Millis>,
+    /// After this it is not sent any more.
+    pub expires_at: Option<Millis>,
+    /// A wait may not lead beyond this.
+    pub patience_until: Option<Millis>,
+}
+
+impl Person {
+    pub fn window_open(&self, now: Millis) -> bool {
+        self.has_psid
+            && self
+                .last_action_at
+                .is_some_and(|at| now < at + WINDOW - WINDOW_MARGIN)
+    }
+}
+
+/// The decision, in the order of what protects the person most.
+pub fn decide(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decision {
+    use Decision::{Later, Never, Send};
+    let window_open = person.window_open(now);
+    if person.erased_at.is_some() {
+        return Never(Reason::Erased);
+    }
+    if about.expires_at.is_some_and(|at| now > at) {
+        return Never(Reason::Expired);
+    }
+    if matches!(about.kind, MessageKind::Card | MessageKind::Reply) {
+        return if window_open {
+            Send(Channel::Standard)
+        } else {
+            Never(Reason::OutsideWindow)
+        };
+    }
+    if person.opted_out_at.is_some() {
+        return Never(Reason::OptedOut);
+    }
+    if person.opted_in_at.is_none() {
+        return Never(Reason::NoConsent);
+    }
+    if let (Some(triggered), Some(ordered)) = (person.triggered_at, person.last_ordered_at)
+        && ordered >= triggered
+    {
+        return Never(Reason::Ordered);
+    }
+    let zone = zone(person.timezone.as_deref(), about.timezone);
+    if let Some(wall) = about.local_time
+        && let Some(at) = wall_clock(wall, &zone)
+        && now < at
+    {
+        return Later(at);
+    }
+    let channel = match channel(person, about, window_open, now) {
+        Ok(channel) => channel,
+        Err(reason) => return Never(reason),
+    };
+    let answers = about.kind == MessageKind::Welcome && channel == Channel::Standard;
+    if answers || about.kind == MessageKind::Test && channel == Channel::Standard {
+        return Send(channel);
+    }
+    if capped(person, about, channel, now) {
+        return Never(Reason::Capped);
+    }
+    if about.kind == MessageKind::Test {
+        return Send(channel);
+    }
+    match about
+        .quiet_hours
+        .and_then(|hours| quiet_until(hours, &zone, now))
+    {
+        Some(at) if about.patience_until.is_some_and(|limit| at > limit) => {
+            Never(Reason::QuietHours)
+        }
+        Some(at) => Later(at),
+        None => Send(channel),
+    }
+}
+
+fn channel(
+    person: &Person,
+    about: &Circumstances<'_>,
+    window_open: bool,
+    now: Millis,
+) -> Result<Channel, Reason> {
+    let standard = window_open
+        .then_some(Channel::Standard)
+        .ok_or(Reason::OutsideWindow);
+    match about.channel {
+        Some(Channel::Standard) => standard,
+        Some(Channel::MarketingMessage) => paid(person, about, now),
+        None => standard.or_else(|outside| {
+            if about.paid_available {
+                paid(person, about, now)
+            } else {
+                Err(outside)
+            }
+        }),
+    }
+}
+
+fn paid(person: &Person, about: &Circumstances<'_>, now: Millis) -> Result<Channel, Reason> {
+    if !about.paid_available {
+        return Err(Reason::ChannelUnavailable);
+    }
+    if person.unreachable_at.is_some() {
+        return Err(Reason::NotReachable);
+    }
+    let expired = person.token_expires_at.is_some_and(|at| at <= now);
+    if !person.has_token || !person.token_enabled || expired {
+        return Err(Reason::NoToken);
+    }
+    if person.timezone.as_deref().is_some_and(region::is_excluded) {
+        return Err(Reason::RegionNotAllowed);
+    }
+    Ok(Channel::MarketingMessage)
+}
+
+/// Our cap, never below the channel's own minimum; a test is held by the channel's only.
+fn capped(person: &Person, about: &Circumstances<'_>, channel: Channel, now: Millis) -> bool {
+    let ours = if about.kind == MessageKind::Test {
+        0
+    } else {
+        about.cap_hours.max(0) * HOUR
+    };
+    let theirs = if channel == Channel::MarketingMessage {
+        PAID_COOL_DOWN
+    } else {
+        0
+    };
+    let cap = ours.max(theirs);
+    person
+        .last_marketing_at
+        .is_some_and(|last| now < last + cap)
+        || channel == Channel::MarketingMessage
+            && person.next_eligible_at.is_some_and(|at| now < at)
+}
+
+/// The person's zone, else the workspace's, else UTC.
+fn zone(own: Option<&str>, workspace: &str) -> TimeZone {
+    own.and_then(|name| TimeZone::get(name).ok())
+        .or_else(|| TimeZone::get(workspace).ok())
+        .unwrap_or(TimeZone::UTC)
+}
+
+/// When the wall clock of `zone` shows `wall`.
+pub fn wall_clock(wall: Millis, zone: &TimeZone) -> Option<Millis> {
+    let civil = TimeZone::UTC.to_datetime(Timestamp::from_millisecond(wall).ok()?);
+    Some(zone.to_timestamp(civil).ok()?.as_millisecond())
+}
+
+/// The end of the quiet hours that `now` lies in, if it does. They may span midnight.
+fn quiet_until(hours: (&str, &str), zone: &TimeZone, now: Millis) -> Option<Millis> {
+    let (start, end) = (time(hours.0)?, time(hours.1)?);
+    let local = Timestamp::from_millisecond(now)
+        .ok()?
+        .to_zoned_datetime(zone.clone());
+    let clock = local.time();
+    let (quiet, ends_tomorrow) = if start <= end {
+        (start <= clock && clock < end, false)
+    } else {
+        (clock >= start || clock < end, clock >= start)
+    };
+    if !quiet {
+        return None;
+    }
+    let day = if ends_tomorrow {
+        local.date().checked_add(1.day()).ok()?
+    } else {
+        local.date()
+    };
+    let end = zone
+        .to_timestamp(day.to_datetime(end))
+        .ok()?
+        .as_millisecond();
+    Some(end.max(now + 1))
+}
+
+/// Reads `HH:MM`.
+pub fn time(text: &str) -> Option<Time> {
+    let (hours, minutes) = text.split_once(':')?;
+    if hours.len() != 2 || minutes.len() != 2 {
+        return None;
+    }
+    Time::new(hours.parse().ok()?, minutes.parse().ok()?, 0, 0).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::parse_rfc3339;
+
+    const NOW: Millis = 1_790_000_000_000; // 2026-09-21T14:13:20Z
+
+    fn subscribed() -> Person {
+        Person {
+            has_psid: true,
+            has_token: true,
+            token_enabled: true,
+            opted_in_at: Some(1),
+            ..Person::default()
+        }
+    }
+
+    fn campaign() -> Circumstances<'static> {
+        Circumstances {
+            kind: MessageKind::Campaign,
+            channel: None,
+            paid_available: true,
+            cap_hours: 24,
+            quiet_hours: None,
+            timezone: "UTC",
+            local_time: None,
+            expires_at: None,
+            patience_until: Some(NOW + HOUR),
+        }
+    }
+
+    #[test]
+    fn an_open_window_is_free_and_a_closed_one_is_paid() {
+        let mut person = subscribed();
+        assert_eq!(
+            decide(&person, &campaign(), NOW),
+            Decision::Send(Channel::MarketingMessage)
+        );
+        person.last_action_at = Some(NOW - 23 * HOUR);
+        assert_eq!(
+            decide(&person, &campaign(), NOW),
+            Decision::Send(Channel::Standard)
+        );
+        person.last_action_at = Some(NOW - 24 * HOUR + 30_000);
+        assert_eq!(
+            decide(&person, &campaign(), NOW),
+            Decision::Send(Channel::MarketingMessage)
+        );
+    }
+
+    #[test]
+    fn each_obstacle_has_its_name() {
+        type Change = fn(&mut Person, &mut Circumstances<'static>);
+        let cases: [(Change, Reason); 12] = [
+            (|p, _| p.opted_out_at = Some(2), Reason::OptedOut),
+            (|p, _| p.opted_in_at = None, Reason::NoConsent),
+            (|p, _| p.erased_at = Some(2), Reason::Erased),
+            (|p, _| p.has_token = false, Reason::NoToken),
+            (|p, _| p.token_expires_at = Some(NOW), Reason::NoToken),
+            (|p, _| p.unreachable_at = Some(2), Reason::NotReachable),
+            (
+                |p, _| p.timezone = Some("Europe/Berlin".into()),
+                Reason::RegionNotAllowed,
+            ),
+            (
+                |p, _| p.last_marketing_at = Some(NOW - 23 * HOUR),
+                Reason::Capped,
+            ),
+            (|p, _| p.next_eligible_at = Some(NOW + 1), Reason::Capped),
+            (|_, c| c.expires_at = Some(NOW - 1), Reason::Expired),
+            (|_, c| c.paid_available = false, Reason::OutsideWindow),
+            (
+                |_, c| c.quiet_hours = Some(("14:00", "16:00")),
+                Reason::QuietHours,
+            ),
+        ];
+        for (change, reason) in cases {
+            let (mut person, mut about) = (subscribed(), campaign());
+            change(&mut person, &mut about);
+            assert_eq!(decide(&person, &about, NOW), Decision::Never(reason));
+        }
+    }
+
+    #[test]
+    fn a_cap_of_nothing_still_keeps_the_channels_own() {
+        let mut person = subscribed();
+        let mut about = campaign();
+        about.cap_hours = 0;
+        person.last_marketing_at = Some(NOW - 11 * HOUR);
+        assert_eq!(
+            decide(&person, &about, NOW),
+            Decision::Never(Reason::Capped)
+        );
+        person.last_action_at = Some(NOW - HOUR);
+        assert_eq!(
+            decide(&person, &about, NOW),
+            Decision::Send(Channel::Standard)
+        );
+    }
+
+    #[test]
+    fn an_order_since_the_trigger_stops_the_reminder() {
+        let mut person = subscribed();
+        person.triggered_at = Some(NOW - HOUR);
+        person.last_ordered_at = Some(NOW - 2 * HOUR);
+        assert!(matches!(
+            decide(&person, &campaign(), NOW),
+            Decision::Send(_)
+        ));
+        person.last_ordered_at = Some(NOW - 60_000);
+        assert_eq!(
+            decide(&person, &campaign(), NOW),
+            Decision::Never(Reason::Ordered)
+        );
+    }
+
+    #[test]
+    fn quiet_hours_wait_until_morning_in_the_persons_own_zone() {
+        let mut person = subscribed();
+        person.timezone = Some("America/Los_Angeles".into()); // 07:13 there
+        let mut about = campaign();
+        about.quiet_hours = Some(("21:00", "09:00"));
+        about.patience_until = None;
+        let morning = parse_rfc3339("2026-09-21T09:00:00-07:00").unwrap();
+        assert_eq!(decide(&person, &about, NOW), Decision::Later(morning));
+        let evening = parse_rfc3339("2026-09-21T21:30:00-07:00").unwrap();
+        let next = parse_rfc3339("2026-09-22T09:00:00-07:00").unwrap();
+        assert_eq!(decide(&person, &about, evening), Decision::Later(next));
+        assert!(matches!(
+            decide(&person, &about, morning),
+            Decision::Send(_)
+        ));
+    }
+
+    #[test]
+    fn a_local_time_waits_for_the_persons_clock() {
+        let mut person = subscribed();
+        person.timezone = Some("America/New_York".into());
+        let mut about = campaign();
+        about.local_time = parse_rfc3339("2026-09-21T11:00:00Z");
+        let there = parse_rfc3339("2026-09-21T11:00:00-04:00").unwrap();
+        assert_eq!(decide(&person, &about, NOW), Decision::Later(there));
+    }
+
+    #[test]
+    fn the_card_needs_the_window_and_nothing_else() {
+        let mut about = campaign();
+        about.kind = MessageKind::Card;
+        let mut person = Person {
+            has_psid: true,
+            ..Person::default()
+        };
+        assert_eq!(
+            decide(&person, &about, NOW),
+            Decision::Never(Reason::OutsideWindow)
+        );
+        person.last_action_at = Some(NOW);
+        assert_eq!(
+            decide(&person, &about, NOW),
+            Decision::Send(Channel::Standard)
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! Sorting what is due: to be sent, to wait, or never, by what the policy says of each person and
+//! by what stands ready at Meta.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::batch::{CampaignFacts, Reserved, Row, Work};
+use super::enqueue::MessageKind;
+use super::policy::{self, Channel, Circumstances, Decision, Person, Reason};
+use super::render::Names;
+use super::warm_up::{Vehicle, vehicle};
+use crate::clock::{MINUTE, Millis, SECOND};
+use crate::store::Tx;
+use crate::store::ids::{MessageKey, SubscriberId};
+use crate::workspaces::{Page, Workspace};
+
+/// Sorts candidates by what is to become of them.
+pub(super) struct Sorter<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) page: &'a Page,
+    pub(super) campaign: Option<&'a CampaignFacts>,
+    pub(super) warm_up: Millis,
+    pub(super) now: Millis,
+    pub(super) vehicles: HashMap<i64, Vehicle>,
+    /// People who get their marketing message of the day in this batch.
+    pub(super) marketing: HashSet<SubscriberId>,
+    pub(super) work: Vec<Work>,
+    pub(super) skipped: HashMap<Reason, Vec<MessageKey>>,
+    pub(super) later: HashMap<Millis, Vec<MessageKey>>,
+    /// Unsettled messages that may not be tried again.
+    pub(super) given_up: Vec<MessageKey>,
+    /// Vehicles whose first send is in this batch.
+    pub(super) probing: HashSet<i64>,
+}
+
+impl Sorter<'_> {
+    pub(super) async fn sort(
+        &mut self,
+        tx: &mut Tx,
+        row: Row,
+        settling: bool,
+    ) -> anyhow::Result<()> {
+        let key = MessageKey {
+            origin: row.origin_id,
+            subscriber: row.subscriber_id,
+        };
+        let kind = MessageKind::parse(&row.kind);
+        let content = match (&row.content, self.campaign) {
+            (Some(text), _) => Arc::new(serde_json::from_str(text)?),
+            (None, Some(campaign)) => Arc::clone(&campaign.content),
+            (None, None) => {
+                self.skipped.entry(Reason::Erased).or_default().push(key);
+                return Ok(());
+            }
+        };
+        let channel = if settling {
+            if row.opted_out_at.is_some() || row.erased_at.is_some() || row.token.is_none() {
+                self.given_up.push(key);
+                return Ok(());
+            }
+            Channel::MarketingMessage
+        } else {
+            match self.decide(&row, kind) {
+                Decision::Send(channel) => channel,
+                Decision::Later(at) => {
+                    self.later.entry(at).or_default().push(key);
+                    return Ok(());
+                }
+                Decision::Never(reason) => {
+                    self.skipped.entry(reason).or_default().push(key);
+                    return Ok(());
+                }
+            }
+        };
+        let mut used = Vehicle::default();
+        if let (Channel::MarketingMessage, Some(owner)) = (channel, row.owner_id) {
+            used = self.vehicle(tx, owner).await?;
+            if !self.may_board(&used, owner, key) {
+                return Ok(());
+            }
+        }
+        let capped = kind.is_marketing() && self.workspace.cap_hours > 0;
+        if capped && !settling && !self.marketing.insert(key.subscriber) {
+            self.skipped.entry(Reason::Capped).or_default().push(key);
+            return Ok(());
+        }
+        self.work.push(Work {
+            key,
+            kind,
+            owner: row.owner_id,
+            content,
+            channel,
+            names: Names {
+                first: row.first_name,
+                last: row.last_name,
+            },
+            psid: row.psid,
+            token: row.token,
+            vehicle: used,
+            attempts: row.attempts,
+            settling,
+            lease_until: 0,
+            reserved: (kind.is_marketing() && !settling).then_some(Reserved {
+                at: self.now,
+                before: row.last_marketing_at,
+            }),
+            slot: 0,
+        });
+        Ok(())
+    }
+
+    async fn vehicle(&mut self, tx: &mut Tx, owner: i64) -> anyhow::Result<Vehicle> {
+        if let Some(known) = self.vehicles.get(&owner) {
+            return Ok(known.clone());
+        }
+        let found = vehicle(tx, owner, self.page.id).await?.unwrap_or_default();
+        self.vehicles.insert(owner, found.clone());
+        Ok(found)
+    }
+
+    /// Whether the paid send may go with this vehicle now; else the message is left or put off.
+    fn may_board(&mut self, vehicle: &Vehicle, owner: i64, key: MessageKey) -> bool {
+        if vehicle.problem.is_some() {
+            self.later.entry(self.now + MINUTE).or_default().push(key);
+            return false;
+        }
+        match vehicle.warm_at(self.warm_up) {
+            Some(at) if at <= self.now => {}
+            Some(at) => {
+                self.later.entry(at).or_default().push(key);
+                return false;
+            }
+            None => {
+                self.later
+                    .entry(self.now + 5 * SECOND)
+                    .or_default()
+                    .push(key);
+                return false;
+            }
+        }
+        // The first send probes; the others stay where they are until it is answered.
+        vehicle.probed_at.is_some() || self.probing.insert(owner)
+    }
+
+    fn decide(&self, row: &Row, kind: MessageKind) -> Decision {
+        let person = Person {
+            has_psid: row.psid.is_some(),
+            has_token: row.token.is_some(),
+            token_enabled: row.token_enabled != 0,
+            token_expires_at: row.token_expires_at,
+            next_eligible_at: row.next_eligible_at,
+            timezone: row.timezone.clone(),
+            opted_in_at: row.opted_in_at,
+            opted_out_at: row.opted_out_at,
+            unreachable_at: row.unreachable_at,
+            erased_at: row.erased_at,
+            last_action_at: row.last_action_at,
+            last_marketing_at: row.last_marketing_at.max(row.brand_marketing_at),
+            triggered_at: row.triggered_at,
+            last_ordered_at: row.last_ordered_at,
+        };
+        let paid_available = self.page.ad_account.is_some() && self.page.ad_token.is_some();
+        let quiet = self.workspace.quiet_hours.as_ref();
+        let about = Circumstances {
+            kind,
+            channel: match self.campaign {
+                None if kind != MessageKind::Test => None,
+                Some(campaign) => campaign.channel,
+                None => row.channel.as_deref().and_then(Channel::parse),
+            },
+            paid_available,
+            cap_hours: self.workspace.cap_hours,
+            quiet_hours: quiet.map(|(start, end)| (start.as_str(), end.as_str())),
+            timezone: &self.workspace.timezone,
+            local_time: self.campaign.and_then(|campaign| campaign.local_time),
+            expires_at: row.expires_at,
+            patience_until: match self.campaign {
+                Some(campaign) => Some(campaign.scheduled_at.max(row.due_at) + campaign.patience),
+                None => row.expires_at,
+            },
+        };
+        policy::decide(&person, &about, self.now)
+    }
+}

@@ -1,0 +1,594 @@
+//! One call to Meta, and what its answer means for the message and for everything around it.
+
+use super::batch::Work;
+use super::content::{Body, MediaKind, Message};
+use super::policy::{Channel, Reason};
+use super::render::{Linker, render};
+use super::retry;
+use super::warm_up::Halt;
+use crate::app::App;
+use crate::clock::{DAY, HOUR, Millis, SECOND};
+use crate::meta::{self, ApiError, Class, Outgoing, Usage};
+use crate::store::sealed::sha256_hex;
+use crate::workspaces::Page;
+
+/// Nearer than this to the end of the lease a call is not begun: it might end after it.
+const LEASE_MARGIN: Millis = 17 * SECOND;
+
+/// What became of one message.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    Sent {
+        mid: Option<String>,
+        tracking_id: Option<String>,
+    },
+    /// Back into the queue; `try_counts` when Meta had a say.
+    Again {
+        at: Millis,
+        try_counts: bool,
+        detail: Option<String>,
+    },
+    Skipped {
+        reason: &'static str,
+        detail: Option<String>,
+    },
+    Failed {
+        reason: &'static str,
+        detail: String,
+    },
+    /// The answer was lost; `once_more` when the second, safe try is still to be made.
+    Unknown { detail: String, once_more: bool },
+}
+
+/// What else the answer says, beyond this one message.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Effect {
+    /// The person said no at Meta.
+    OptOut,
+    /// The token is unusable.
+    DropToken,
+    /// No paid message to this person before then.
+    NotBefore(Millis),
+    /// The Page is too busy; rest until then.
+    RestPage(Millis),
+    /// The token of the Page is dead.
+    PageTrouble(String),
+    /// The campaign is not warm yet.
+    HoldVehicle(Millis),
+    Halt(Halt, String),
+    /// The vehicle works: the rest need not wait.
+    Probed,
+}
+
+#[derive(Debug)]
+pub(super) struct Spoken {
+    pub outcome: Outcome,
+    pub effects: Vec<Effect>,
+    pub usage: Usage,
+    pub error: Option<(i64, Option<i64>)>,
+    /// Refusals that many at once make suspicious (facts/meta.md section 5).
+    pub suspicious: bool,
+}
+
+impl Spoken {
+    fn plain(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            effects: vec![],
+            usage: Usage::default(),
+            error: None,
+            suspicious: false,
+        }
+    }
+}
+
+/// Sends one claimed message when its slot has come.
+pub(super) async fn speak(app: &App, page: &Page, work: &Work) -> Spoken {
+    app.clock.sleep_until(work.slot).await;
+    let now = app.clock.now();
+    if app.stop.is_cancelled() || now > work.lease_until - LEASE_MARGIN {
+        return Spoken::plain(if work.settling {
+            Outcome::Unknown {
+                detail: "not tried again yet".to_owned(),
+                once_more: true,
+            }
+        } else {
+            Outcome::Again {
+                at: now,
+                try_counts: false,
+                detail: None,
+            }
+        });
+    }
+    let linker = Linker {
+        keys: &app.keys,
+        public_url: &app.config.public_url,
+    };
+    let rendered = render(&work.content, work.key, &work.names, work.channel, &linker);
+    let outgoing = match rendered {
+        Ok(outgoing) => outgoing,
+        Err(detail) => {
+            return Spoken::plain(Outcome::Failed {
+                reason: "too_long",
+                detail,
+            });
+        }
+    };
+    let answer = match upload_if_needed(app, page, work, outgoing).await {
+        Ok(outgoing) => send(app, page, work, &outgoing).await,
+        // Nothing was sent to anybody yet, so a lost answer is no doubt about the message.
+        Err(meta::Error::AnswerLost(why)) => Err(meta::Error::NotSent(why)),
+        Err(error) => Err(error),
+    };
+    understand(
+        work,
+        answer,
+        app.clock.now(),
+        app.config.meta.warm_up_ms,
+        rand::random(),
+    )
+}
+
+async fn send(
+    app: &App,
+    page: &Page,
+    work: &Work,
+    outgoing: &Outgoing,
+) -> Result<meta::Sent, meta::Error> {
+    let missing = |what: &str| meta::Error::NotSent(format!("{what} is missing"));
+    match work.channel {
+        Channel::Standard => {
+            let token = page
+                .token
+                .as_ref()
+                .ok_or_else(|| missing("the Page's token"))?;
+            let psid = work
+                .psid
+                .as_deref()
+                .ok_or_else(|| missing("the person's id"))?;
+            let metadata = work.key.to_string();
+            app.meta
+                .send_standard(&page.meta_id, token, psid, outgoing, Some(&metadata))
+                .await
+        }
+        Channel::MarketingMessage => {
+            let account = page
+                .ad_account
+                .as_deref()
+                .ok_or_else(|| missing("the ad account"))?;
+            let login = page
+                .ad_token
+                .as_ref()
+                .ok_or_else(|| missing("the login token"))?;
+            let vehicle = work.vehicle.meta_campaign_id.as_deref();
+            let vehicle = vehicle.ok_or_else(|| missing("the message campaign"))?;
+            let token = work
+                .token
+                .as_deref()
+                .ok_or_else(|| missing("the subscription token"))?;
+            app.meta
+                .send_marketing(account, login, vehicle, token, outgoing)
+                .await
+        }
+    }
+}
+
+/// Videos with buttons and paid videos go by an upload to the Page: no template takes an address.
+async fn upload_if_needed(
+    app: &App,
+    page: &Page,
+    work: &Work,
+    outgoing: Outgoing,
+) -> Result<Outgoing, meta::Error> {
+    let Body::Message(Message::Media {
+        media: MediaKind::Video,
+        url,
+        buttons,
+    }) = &work.content.body
+    else {
+        return Ok(outgoing);
+    };
+    let at_facebook = url::Url::parse(url).is_ok_and(|url| {
+        url.host_str()
+            .is_some_and(|h| h == "facebook.com" || h.ends_with(".facebook.com"))
+    });
+    if at_facebook || work.channel == Channel::Standard && buttons.is_empty() {
+        return Ok(outgoing);
+    }
+    let Outgoing::Media {
+        video,
+        url,
+        buttons,
+    } = outgoing
+    else {
+        return Ok(outgoing);
+    };
+    let attachment_id = stored_video(app, page, &url).await?;
+    Ok(Outgoing::Stored {
+        video,
+        attachment_id,
+        buttons,
+    })
+}
+
+/// The attachment of this video on this Page, uploaded at most once in its 90 days.
+async fn stored_video(app: &App, page: &Page, url: &str) -> Result<String, meta::Error> {
+    const FRESH: Millis = 80 * DAY;
+    let broken = |error: sqlx::Error| meta::Error::NotSent(error.to_string());
+    let hash = sha256_hex(url.as_bytes());
+    let known: Option<(String,)> = sqlx::query_as(
+        "SELECT attachment_id FROM uploads
+         WHERE page_id = $1 AND url_hash = $2 AND uploaded_at > $3",
+    )
+    .bind(page.id)
+    .bind(&hash)
+    .bind(app.clock.now() - FRESH)
+    .fetch_optional(app.db.pool())
+    .await
+    .map_err(broken)?;
+    if let Some((id,)) = known {
+        return Ok(id);
+    }
+    let Some(token) = &page.token else {
+        return Err(meta::Error::NotSent("the Page's token is missing".into()));
+    };
+    let id = app.meta.upload(&page.meta_id, token, true, url).await?;
+    sqlx::query(
+        "INSERT INTO uploads (page_id, url_hash, attachment_id, uploaded_at)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (page_id, url_hash) DO UPDATE
+             SET attachment_id = excluded.attachment_id, uploaded_at = excluded.uploaded_at",
+    )
+    .bind(page.id)
+    .bind(hash)
+    .bind(&id)
+    .bind(app.clock.now())
+    .execute(app.db.pool())
+    .await
+    .map_err(broken)?;
+    Ok(id)
+}
+
+/// What an answer means. Pure.
+pub(super) fn understand(
+    work: &Work,
+    answer: Result<meta::Sent, meta::Error>,
+    now: Millis,
+    warm_up: Millis,
+    chance: f64,
+) -> Spoken {
+    match answer {
+        Ok(sent) => {
+            let first =
+                work.channel == Channel::MarketingMessage && work.vehicle.probed_at.is_none();
+            Spoken {
+                outcome: Outcome::Sent {
+                    mid: sent.mid,
+                    tracking_id: sent.tracking_id,
+                },
+                effects: if first { vec![Effect::Probed] } else { vec![] },
+                usage: sent.usage,
+                error: None,
+                suspicious: false,
+            }
+        }
+        Err(meta::Error::NotSent(why)) => Spoken::plain(unreached(work, now, &why, chance)),
+        Err(meta::Error::AnswerLost(why)) => Spoken::plain(Outcome::Unknown {
+            detail: why,
+            once_more: !work.settling,
+        }),
+        Err(meta::Error::Api(error)) => refusal(work, &error, now, warm_up, chance),
+    }
+}
+
+/// Nothing reached Meta. A message in doubt stays in doubt: this try proved nothing about the first.
+fn unreached(work: &Work, now: Millis, why: &str, chance: f64) -> Outcome {
+    if work.settling {
+        return Outcome::Unknown {
+            detail: why.to_owned(),
+            once_more: true,
+        };
+    }
+    let at = now + retry::unreached(work.attempts + 1, chance);
+    Outcome::Again {
+        at,
+        try_counts: true,
+        detail: Some(why.to_owned()),
+    }
+}
+
+fn refusal(work: &Work, error: &ApiError, now: Millis, warm_up: Millis, chance: f64) -> Spoken {
+    let detail = error.meaning().to_owned();
+    let again = |at: Millis| Outcome::Again {
+        at,
+        try_counts: false,
+        detail: None,
+    };
+    let skipped = |reason: Reason| Outcome::Skipped {
+        reason: reason.as_str(),
+        detail: Some(detail.clone()),
+    };
+    let mut effects = Vec::new();
+    let outcome = if error.is_cool_down() {
+        effects.push(Effect::NotBefore(
+            now + error.retry_after.unwrap_or(12 * HOUR),
+        ));
+        if work.settling {
+            // Refused because the first try arrived: that settles it.
+            Outcome::Sent {
+                mid: None,
+                tracking_id: None,
+            }
+        } else {
+            skipped(Reason::Capped)
+        }
+    } else if error.is_opt_out() {
+        effects.push(Effect::OptOut);
+        skipped(Reason::OptedOut)
+    } else if error.is_not_ready() {
+        let wait = error
+            .retry_after
+            .unwrap_or(warm_up)
+            .min(warm_up.max(5 * SECOND))
+            .max(SECOND);
+        effects.push(Effect::HoldVehicle(now + wait));
+        again(now + wait)
+    } else {
+        by_class(work, error, now, chance, &mut effects)
+    };
+    let outcome = match outcome {
+        Outcome::Sent { .. } | Outcome::Unknown { .. } => outcome,
+        // The second try was refused for a reason that says nothing about the first.
+        other if work.settling => Outcome::Unknown {
+            detail: detail.clone(),
+            once_more: matches!(other, Outcome::Again { .. }),
+        },
+        other => other,
+    };
+    Spoken {
+        outcome,
+        effects,
+        usage: Usage::default(),
+        error: Some((error.code, error.subcode)),
+        suspicious: matches!(
+            (error.code, error.subcode),
+            (2_300_004, _) | (100, None | Some(2_018_001))
+        ),
+    }
+}
+
+/// What a refusal of this class means, where the code itself says nothing special.
+fn by_class(
+    work: &Work,
+    error: &ApiError,
+    now: Millis,
+    chance: f64,
+    effects: &mut Vec<Effect>,
+) -> Outcome {
+    let detail = error.meaning().to_owned();
+    let again = |at: Millis| Outcome::Again {
+        at,
+        try_counts: false,
+        detail: None,
+    };
+    let skipped = |reason: Reason| Outcome::Skipped {
+        reason: reason.as_str(),
+        detail: Some(detail.clone()),
+    };
+    match error.class {
+        Class::AlreadySent => Outcome::Sent {
+            mid: None,
+            tracking_id: None,
+        },
+        Class::RetryLater => match retry::later(work.attempts + 1, error.retry_after, chance) {
+            Some(wait) => Outcome::Again {
+                at: now + wait,
+                try_counts: true,
+                detail: Some(detail.clone()),
+            },
+            None => Outcome::Failed {
+                reason: "gave_up",
+                detail: detail.clone(),
+            },
+        },
+        Class::BackOff => {
+            let until = now + error.retry_after.unwrap_or(retry::BACK_OFF);
+            effects.push(Effect::RestPage(until));
+            again(until)
+        }
+        Class::DropSubscriber if error.code == 2_300_032 => skipped(Reason::RegionNotAllowed),
+        Class::DropSubscriber => {
+            effects.push(Effect::DropToken);
+            skipped(Reason::NoToken)
+        }
+        Class::SkipRecipient => skipped(match error.code {
+            2_300_042..=2_300_044 => Reason::Capped,
+            _ => Reason::NotReachable,
+        }),
+        Class::StopCampaign => {
+            effects.push(Effect::Halt(Halt::Failed, detail.clone()));
+            again(now)
+        }
+        Class::MerchantBilling if error.code == 2_300_054 => {
+            // The daily budget comes back by itself.
+            effects.push(Effect::HoldVehicle(now + HOUR));
+            again(now + HOUR)
+        }
+        Class::MerchantBilling => {
+            effects.push(Effect::Halt(Halt::Paused, detail.clone()));
+            again(now)
+        }
+        Class::ReconnectPage => {
+            effects.push(Effect::PageTrouble(detail.clone()));
+            again(now)
+        }
+        Class::OutsideWindow => skipped(Reason::OutsideWindow),
+        Class::OurBug => Outcome::Failed {
+            reason: "rejected",
+            detail: detail.clone(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::content::Content;
+    use super::super::enqueue::MessageKind;
+    use super::super::render::Names;
+    use super::super::warm_up::Vehicle;
+    use super::*;
+    use crate::links::Tags;
+    use crate::store::ids::{MessageKey, OriginId, SubscriberId};
+
+    const NOW: Millis = 1_790_000_000_000;
+
+    fn work(settling: bool) -> Work {
+        Work {
+            key: MessageKey {
+                origin: OriginId(1),
+                subscriber: SubscriberId(2),
+            },
+            kind: MessageKind::Campaign,
+            owner: Some(1),
+            content: Arc::new(Content {
+                body: Body::Message(Message::Coupon {
+                    title: "t".into(),
+                    code: "c".into(),
+                    url: "https://x.example".into(),
+                }),
+                tags: Tags::default(),
+            }),
+            channel: Channel::MarketingMessage,
+            names: Names::default(),
+            psid: None,
+            token: Some("t".into()),
+            vehicle: Vehicle::default(),
+            attempts: 0,
+            settling,
+            lease_until: NOW,
+            reserved: None,
+            slot: NOW,
+        }
+    }
+
+    fn after(code: i64, subcode: Option<i64>, settling: bool) -> Spoken {
+        let body = serde_json::json!({"error": {"code": code, "error_subcode": subcode,
+            "message": "no"}});
+        let error =
+            meta::errors::classify(400, body.to_string().as_bytes(), None, Usage::default());
+        let answer = Err(meta::Error::Api(error));
+        understand(&work(settling), answer, NOW, HOUR, 0.5)
+    }
+
+    fn status(outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Sent { .. } => "sent".into(),
+            Outcome::Again { .. } => "again".into(),
+            Outcome::Skipped { reason, .. } => format!("skipped {reason}"),
+            Outcome::Failed { reason, .. } => format!("failed {reason}"),
+            Outcome::Unknown { once_more, .. } => format!("unknown, once more: {once_more}"),
+        }
+    }
+
+    #[test]
+    fn each_class_of_refusal_has_its_outcome() {
+        for (code, subcode, expected) in [
+            (1, None, "again"),
+            (613, None, "again"),
+            (2_300_034, None, "skipped opted_out"),
+            (10, Some(1_893_015), "skipped opted_out"),
+            (2_300_037, None, "skipped no_token"),
+            (2_300_032, None, "skipped region_not_allowed"),
+            (2_300_042, None, "skipped capped"),
+            (2_300_035, None, "skipped capped"),
+            (551, None, "skipped not_reachable"),
+            (2_300_031, None, "again"),
+            (2_300_099, None, "again"),
+            (2_300_015, None, "again"),
+            (190, Some(460), "again"),
+            (10, Some(2_018_278), "skipped outside_window"),
+            (2_300_026, None, "failed rejected"),
+            (506, None, "sent"),
+            (2_300_003, None, "again"),
+        ] {
+            assert_eq!(
+                status(&after(code, subcode, false).outcome),
+                expected,
+                "{code}/{subcode:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_concerns_more_than_one_message_is_said_so() {
+        assert!(matches!(
+            after(613, None, false).effects[..],
+            [Effect::RestPage(_)]
+        ));
+        assert!(matches!(
+            after(190, None, false).effects[..],
+            [Effect::PageTrouble(_)]
+        ));
+        assert!(matches!(
+            after(2_300_031, None, false).effects[..],
+            [Effect::Halt(Halt::Failed, _)]
+        ));
+        assert!(matches!(
+            after(2_300_099, None, false).effects[..],
+            [Effect::Halt(Halt::Failed, _)]
+        ));
+        assert!(matches!(
+            after(2_300_015, None, false).effects[..],
+            [Effect::Halt(Halt::Paused, _)]
+        ));
+        assert!(matches!(
+            after(2_300_003, None, false).effects[..],
+            [Effect::HoldVehicle(_)]
+        ));
+        assert!(matches!(
+            after(2_300_037, None, false).effects[..],
+            [Effect::DropToken]
+        ));
+    }
+
+    #[test]
+    fn a_second_try_settles_only_by_what_it_proves() {
+        assert_eq!(status(&after(2_300_035, None, true).outcome), "sent");
+        assert_eq!(
+            status(&after(613, None, true).outcome),
+            "unknown, once more: true"
+        );
+        assert_eq!(
+            status(&after(551, None, true).outcome),
+            "unknown, once more: false"
+        );
+        let lost = understand(
+            &work(true),
+            Err(meta::Error::AnswerLost("x".into())),
+            NOW,
+            HOUR,
+            0.5,
+        );
+        assert_eq!(status(&lost.outcome), "unknown, once more: false");
+        let lost_first = understand(
+            &work(false),
+            Err(meta::Error::AnswerLost("x".into())),
+            NOW,
+            HOUR,
+            0.5,
+        );
+        assert_eq!(status(&lost_first.outcome), "unknown, once more: true");
+    }
+
+    #[test]
+    fn a_message_that_meta_puts_off_five_times_has_failed() {
+        let mut tired = work(false);
+        tired.attempts = 5;
+        let body = br#"{"error":{"code":2,"message":"later"}}"#;
+        let error = meta::errors::classify(500, body, None, Usage::default());
+        let spoken = understand(&tired, Err(meta::Error::Api(error)), NOW, HOUR, 0.5);
+        assert_eq!(status(&spoken.outcome), "failed gave_up");
+    }
+}

@@ -1,0 +1,71 @@
+//! Trouble on demand.
+
+use std::sync::atomic::Ordering;
+
+use super::Meta;
+use super::events::EventShape;
+use crate::sandbox::lock;
+
+impl Meta {
+    /// The next `n` sends, on either channel, are refused with this error and have no effect.
+    pub fn refuses_next(&self, code: i64, subcode: Option<i64>, n: usize) {
+        self.faults()
+            .refusals
+            .extend(std::iter::repeat_n((code, subcode), n));
+    }
+
+    /// Every call waits this long (in real time) before it is looked at.
+    pub fn delays(&self, ms: u64) {
+        self.faults().delay_ms = ms;
+    }
+
+    /// The next `n` accepted sends take effect, and the connection is closed without an answer.
+    pub fn drops_answers(&self, n: u32) {
+        self.faults().drop_answers = n;
+    }
+
+    /// Every webhook comes twice.
+    pub fn doubles_webhooks(&self, on: bool) {
+        self.inner.outbox.doubles(on);
+    }
+
+    /// Webhooks come one by one, in any order.
+    pub fn reorders_webhooks(&self, on: bool) {
+        self.inner.outbox.reorders(on);
+    }
+
+    /// No echo, no delivery, no read receipt.
+    pub fn goes_silent(&self, on: bool) {
+        self.faults().silent = on;
+    }
+
+    /// 503 on every call.
+    pub fn is_down(&self, on: bool) {
+        self.faults().down = on;
+    }
+
+    /// What the usage headers claim; `None` goes back to the truth.
+    pub fn shows_usage(&self, percent: Option<u32>) {
+        self.faults().usage_percent = percent;
+    }
+
+    /// Echo and delivery webhooks follow every accepted send by themselves. On by default in
+    /// explicit mode; in auto mode the people do it in their own time.
+    pub fn auto_receipts(&self, on: bool) {
+        self.inner.auto_receipts.store(on, Ordering::SeqCst);
+    }
+
+    /// The envelope of the marketing message events, which Meta does not document.
+    pub fn shapes_marketing_events(&self, shape: EventShape) {
+        *lock(&self.inner.shape) = shape;
+    }
+
+    pub(super) fn drops_this_answer(&self) -> bool {
+        let mut faults = self.faults();
+        if faults.drop_answers == 0 {
+            return false;
+        }
+        faults.drop_answers -= 1;
+        true
+    }
+}

@@ -1,0 +1,338 @@
+//! A workspace's Klaviyo account: a private key, or OAuth tokens that one worker at a time renews.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::app::App;
+use crate::clock::{MINUTE, Millis, SECOND};
+use crate::klaviyo::oauth::Tokens;
+use crate::klaviyo::{Auth, Error};
+use crate::store::ids::WorkspaceId;
+use crate::store::{clean, sealed};
+
+/// An access token with less than this left is renewed before it is used.
+const RENEW_BEFORE: Millis = 5 * MINUTE;
+/// How long one worker may be at renewing before another tries.
+const RENEWAL_LEASE: Millis = 30 * SECOND;
+
+/// Our own events, as topics spell them: subscribing to them would be a loop.
+const OUR_METRICS: &[&str] = &[
+    "received_messenger_message",
+    "read_messenger_message",
+    "clicked_messenger_message",
+    "replied_to_messenger_message",
+    "failed_to_deliver_messenger_message",
+    "subscribed_to_messenger",
+    "unsubscribed_from_messenger",
+    "placed_order_from_messenger",
+];
+
+#[derive(Debug)]
+pub enum KlaviyoSecret {
+    RefreshToken(SecretString),
+    PrivateKey(SecretString),
+}
+
+/// What a system webhook of this workspace must prove.
+#[derive(Debug)]
+pub struct KlaviyoWebhook {
+    /// Klaviyo's id of it; a delivery that names another is not ours.
+    pub id: Option<String>,
+    pub secret: SecretString,
+}
+
+/// Checks the secret with Klaviyo and creates our system webhook where the account allows it.
+pub async fn connect_klaviyo(
+    app: &App,
+    ws: WorkspaceId,
+    secret: KlaviyoSecret,
+) -> anyhow::Result<()> {
+    let (auth, key, tokens) = match secret {
+        KlaviyoSecret::PrivateKey(key) => (Auth::PrivateKey(key.clone()), Some(key), None),
+        KlaviyoSecret::RefreshToken(token) => {
+            let tokens = app
+                .klaviyo
+                .refresh(&token)
+                .await
+                .map_err(|error| plain(&error))?;
+            (Auth::Bearer(tokens.access.clone()), None, Some(tokens))
+        }
+    };
+    let account = app
+        .klaviyo
+        .account(&auth)
+        .await
+        .map_err(|error| plain(&error))?;
+    let seal = |column: &str, value: Option<&SecretString>| {
+        value
+            .map(|value| app.keys.seal(&context(column, ws), value.expose_secret()))
+            .transpose()
+    };
+    let now = app.clock.now();
+    // A private key and OAuth are never mixed for one merchant, so the other is dropped.
+    sqlx::query(
+        "INSERT INTO klaviyo_accounts (workspace_id, account_id, private_key_sealed, \
+           refresh_token_sealed, access_token_sealed, access_expires_at, connected_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (workspace_id) DO UPDATE SET account_id = excluded.account_id, \
+           private_key_sealed = excluded.private_key_sealed, \
+           refresh_token_sealed = excluded.refresh_token_sealed, \
+           access_token_sealed = excluded.access_token_sealed, \
+           access_expires_at = excluded.access_expires_at, renewing_until = 0, \
+           connected_at = excluded.connected_at, state = 'active', attention = NULL",
+    )
+    .bind(ws)
+    .bind(clean(&account))
+    .bind(seal("private_key", key.as_ref())?)
+    .bind(seal("refresh_token", tokens.as_ref().map(|t| &t.refresh))?)
+    .bind(seal("access_token", tokens.as_ref().map(|t| &t.access))?)
+    .bind(tokens.as_ref().map(|tokens| now + tokens.expires_in))
+    .bind(now)
+    .execute(app.db.pool())
+    .await
+    .context("keep the Klaviyo connection")?;
+    if let Err(error) = create_webhook(app, ws, &auth).await {
+        tracing::warn!(
+            "Klaviyo's system webhook could not be created ({error:#}). Flow webhooks work all the \
+             same; system webhooks need an https PUBLIC_URL and an account that may have them."
+        );
+    }
+    Ok(())
+}
+
+/// Replaces our system webhook: Klaviyo never tells its secret or address again, so an old one
+/// cannot be trusted to be right.
+async fn create_webhook(app: &App, ws: WorkspaceId, auth: &Auth) -> anyhow::Result<()> {
+    let topics: Vec<String> = app
+        .klaviyo
+        .webhook_topics(auth)
+        .await?
+        .into_iter()
+        .filter(|topic| !is_ours(topic))
+        .collect();
+    if topics.is_empty() {
+        return Err(anyhow!("the account offers no topics yet"));
+    }
+    let old: Option<Option<String>> =
+        sqlx::query_scalar("SELECT webhook_id FROM klaviyo_accounts WHERE workspace_id = $1")
+            .bind(ws)
+            .fetch_optional(app.db.pool())
+            .await?;
+    let secret = sealed::random_token("", 32);
+    let sealed = app
+        .keys
+        .seal(&context("webhook_secret", ws), secret.expose_secret())?;
+    let endpoint = format!("{}/webhooks/klaviyo/{ws}", app.config.public_url);
+    let id = app
+        .klaviyo
+        .create_webhook(auth, "Pagecast", &endpoint, &secret, &topics)
+        .await?;
+    sqlx::query(
+        "UPDATE klaviyo_accounts SET webhook_id = $2, webhook_secret_sealed = $3 \
+         WHERE workspace_id = $1",
+    )
+    .bind(ws)
+    .bind(clean(&id))
+    .bind(sealed)
+    .execute(app.db.pool())
+    .await?;
+    if let Some(old) = old.flatten().filter(|old| *old != id)
+        && let Err(error) = app.klaviyo.delete_webhook(auth, &old).await
+    {
+        tracing::debug!("the former system webhook could not be deleted: {error}");
+    }
+    Ok(())
+}
+
+/// `event:<integration>.<metric slug>`: whether the metric is one of ours.
+fn is_ours(topic: &str) -> bool {
+    let slug = topic.rsplit('.').next().unwrap_or(topic);
+    OUR_METRICS.contains(&slug)
+}
+
+/// What an operator reads when Klaviyo says no.
+fn plain(error: &Error) -> anyhow::Error {
+    match error {
+        Error::Retry { why, .. } => anyhow!(
+            "Klaviyo could not be reached ({why}). Check the network and KLAVIYO_API_URL, then \
+             connect again."
+        ),
+        Error::Reconnect(why) => anyhow!(
+            "Klaviyo does not accept this key or token ({why}). Make a new one and connect again."
+        ),
+        Error::NotFound(why) => anyhow!("Klaviyo does not know the account: {why}."),
+        Error::Refused { status, detail } => anyhow!(
+            "Klaviyo refused ({status}): {detail}. Give the key or app the scopes accounts:read, \
+             segments:read, lists:read, profiles:read, profiles:write, events:write, metrics:read \
+             and connect again."
+        ),
+    }
+}
+
+/// How to speak for this workspace to Klaviyo, refreshed if need be; `None` if not connected or
+/// in need of reconnection.
+pub async fn klaviyo_auth(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Auth>> {
+    // Somebody else may be renewing: then wait for what they get.
+    for _ in 0..60 {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT private_key_sealed, refresh_token_sealed, access_token_sealed, \
+                    access_expires_at, state \
+             FROM klaviyo_accounts WHERE workspace_id = $1",
+        )
+        .bind(ws)
+        .fetch_optional(app.db.pool())
+        .await?;
+        let Some(row) = row.filter(|row| row.state == "active") else {
+            return Ok(None);
+        };
+        if let Some(key) = &row.private_key_sealed {
+            let key = app.keys.open(&context("private_key", ws), key)?;
+            return Ok(Some(Auth::PrivateKey(key)));
+        }
+        let left = row.access_expires_at.unwrap_or(0) - app.clock.now();
+        if left < RENEW_BEFORE && begin_renewal(app, ws).await? {
+            let refresh = row.refresh_token_sealed.context("no refresh token kept")?;
+            let refresh = app.keys.open(&context("refresh_token", ws), &refresh)?;
+            return renew(app, ws, &refresh).await;
+        }
+        if left > 10 * SECOND
+            && let Some(access) = &row.access_token_sealed
+        {
+            let access = app.keys.open(&context("access_token", ws), access)?;
+            return Ok(Some(Auth::Bearer(access)));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    Err(anyhow!(
+        "another worker's renewal of the Klaviyo token did not end"
+    ))
+}
+
+/// Takes the lease on renewing: an `UPDATE` that only one can win, on either engine, and no
+/// database lock is held while Klaviyo is spoken to.
+async fn begin_renewal(app: &App, ws: WorkspaceId) -> anyhow::Result<bool> {
+    let now = app.clock.now();
+    let won = sqlx::query(
+        "UPDATE klaviyo_accounts SET renewing_until = $2 \
+         WHERE workspace_id = $1 AND renewing_until <= $3 \
+           AND (access_expires_at IS NULL OR access_expires_at < $4)",
+    )
+    .bind(ws)
+    .bind(now + RENEWAL_LEASE)
+    .bind(now)
+    .bind(now + RENEW_BEFORE)
+    .execute(app.db.pool())
+    .await?;
+    Ok(won.rows_affected() == 1)
+}
+
+async fn renew(app: &App, ws: WorkspaceId, refresh: &SecretString) -> anyhow::Result<Option<Auth>> {
+    match app.klaviyo.refresh(refresh).await {
+        Ok(tokens) => {
+            keep_tokens(app, ws, &tokens).await?;
+            Ok(Some(Auth::Bearer(tokens.access)))
+        }
+        Err(Error::Reconnect(_)) => {
+            let words = "Klaviyo no longer accepts the connection. Connect the account again.";
+            klaviyo_broke(app, ws, words).await?;
+            Ok(None)
+        }
+        Err(error) => {
+            // The lease ends at once, so that the next in line need not wait for it.
+            sqlx::query("UPDATE klaviyo_accounts SET renewing_until = 0 WHERE workspace_id = $1")
+                .bind(ws)
+                .execute(app.db.pool())
+                .await?;
+            Err(error).context("renew the Klaviyo token")
+        }
+    }
+}
+
+/// Whatever comes back is stored: Klaviyo may or may not hand out a new refresh token.
+async fn keep_tokens(app: &App, ws: WorkspaceId, tokens: &Tokens) -> anyhow::Result<()> {
+    let seal = |column: &str, value: &SecretString| {
+        app.keys.seal(&context(column, ws), value.expose_secret())
+    };
+    sqlx::query(
+        "UPDATE klaviyo_accounts SET refresh_token_sealed = $2, access_token_sealed = $3, \
+           access_expires_at = $4, renewing_until = 0, state = 'active', attention = NULL \
+         WHERE workspace_id = $1",
+    )
+    .bind(ws)
+    .bind(seal("refresh_token", &tokens.refresh)?)
+    .bind(seal("access_token", &tokens.access)?)
+    .bind(app.clock.now() + tokens.expires_in)
+    .execute(app.db.pool())
+    .await
+    .context("keep the Klaviyo tokens")?;
+    Ok(())
+}
+
+/// Marks the Klaviyo connection as in trouble.
+pub async fn klaviyo_broke(app: &App, ws: WorkspaceId, words: &str) -> anyhow::Result<()> {
+    sqlx::query(
+        "UPDATE klaviyo_accounts SET state = 'needs_reconnect', attention = $2, \
+           renewing_until = 0 WHERE workspace_id = $1",
+    )
+    .bind(ws)
+    .bind(clean(words))
+    .execute(app.db.pool())
+    .await?;
+    Ok(())
+}
+
+/// `(state, attention)` of the Klaviyo connection, if there is one.
+pub async fn klaviyo_state(
+    app: &App,
+    ws: WorkspaceId,
+) -> anyhow::Result<Option<(String, Option<String>)>> {
+    Ok(
+        sqlx::query_as("SELECT state, attention FROM klaviyo_accounts WHERE workspace_id = $1")
+            .bind(ws)
+            .fetch_optional(app.db.pool())
+            .await?,
+    )
+}
+
+/// The secret that Klaviyo signs this workspace's system webhooks with, if one was created.
+pub async fn klaviyo_webhook(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<KlaviyoWebhook>> {
+    let row: Option<(Option<String>, Option<String>)> = sqlx::query_as(
+        "SELECT webhook_id, webhook_secret_sealed FROM klaviyo_accounts WHERE workspace_id = $1",
+    )
+    .bind(ws)
+    .fetch_optional(app.db.pool())
+    .await?;
+    let Some((id, Some(sealed))) = row else {
+        return Ok(None);
+    };
+    let secret = app.keys.open(&context("webhook_secret", ws), &sealed)?;
+    Ok(Some(KlaviyoWebhook { id, secret }))
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    private_key_sealed: Option<String>,
+    refresh_token_sealed: Option<String>,
+    access_token_sealed: Option<String>,
+    access_expires_at: Option<i64>,
+    state: String,
+}
+
+fn context(column: &str, ws: WorkspaceId) -> String {
+    format!("klaviyo_accounts.{column}:{ws}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_metrics_are_never_subscribed() {
+        assert!(is_ours("event:api.clicked_messenger_message"));
+        assert!(is_ours("event:pagecast.placed_order_from_messenger"));
+        assert!(!is_ours("event:api.viewed_product"));
+        assert!(!is_ours("event:klaviyo.clicked_email"));
+    }
+}

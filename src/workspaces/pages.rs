@@ -1,0 +1,284 @@
+//! The Pages a workspace speaks for. A Page belongs to one workspace at a time.
+
+use anyhow::{Context, anyhow, bail, ensure};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::app::App;
+use crate::meta;
+use crate::store::ids::{PageRowId, WorkspaceId};
+use crate::store::{Conn, clean};
+
+/// What comes back when somebody presses Get Started: webhooks take it for an opt-in.
+const GET_STARTED: &str = "pagecast:get_started";
+
+/// A connected Page, its tokens opened.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub id: PageRowId,
+    pub workspace: WorkspaceId,
+    /// Meta's id.
+    pub meta_id: String,
+    pub name: String,
+    pub token: Option<SecretString>,
+    /// `act_…`.
+    pub ad_account: Option<String>,
+    pub ad_token: Option<SecretString>,
+    /// `active` or `needs_reconnect`.
+    pub state: String,
+    /// What is wrong, in words for the merchant.
+    pub attention: Option<String>,
+    pub connected_at: i64,
+}
+
+/// Which Page an event is about, without opening its tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRef {
+    pub id: PageRowId,
+    pub workspace: WorkspaceId,
+}
+
+/// What an operator gives for `connect page`.
+#[derive(Debug)]
+pub struct ConnectPage {
+    pub meta_id: String,
+    pub token: SecretString,
+    /// With or without `act_`.
+    pub ad_account: Option<String>,
+    pub ad_token: Option<SecretString>,
+}
+
+/// Checks the token with Meta, subscribes the Page's webhooks, sets Get Started.
+pub async fn connect_page(
+    app: &App,
+    ws: WorkspaceId,
+    page: ConnectPage,
+) -> anyhow::Result<PageRowId> {
+    let digits = page.meta_id.chars().all(|c| c.is_ascii_digit());
+    ensure!(
+        digits && !page.meta_id.is_empty(),
+        "A Page is named by its numeric id; you find it in the Page's settings under Page \
+         transparency."
+    );
+    let ad_account = page.ad_account.as_deref().map(ad_account).transpose()?;
+    let known = page_by_meta_id(&mut *app.db.acquire().await?, &page.meta_id).await?;
+    refuse_foreign(known, ws)?;
+
+    let told = app
+        .meta
+        .page(&page.meta_id, &page.token)
+        .await
+        .map_err(|error| plain(&error, "read the Page"))?;
+    ensure!(
+        told.id == page.meta_id,
+        "Meta answered for another Page ({}). Check --page and the token.",
+        told.id
+    );
+    app.meta
+        .subscribe_page(&page.meta_id, &page.token)
+        .await
+        .map_err(|error| plain(&error, "subscribe the Page's webhooks"))?;
+    let get_started = app
+        .meta
+        .set_get_started(&page.meta_id, &page.token, GET_STARTED);
+    if let Err(error) = get_started.await {
+        tracing::warn!(
+            "The Get Started button could not be set ({error}). Until it is set, people who write \
+             to the Page for the first time through an opt-in link arrive without that link."
+        );
+    }
+    keep(app, ws, page, clean(&told.name), ad_account).await
+}
+
+async fn keep(
+    app: &App,
+    ws: WorkspaceId,
+    page: ConnectPage,
+    name: String,
+    ad_account: Option<String>,
+) -> anyhow::Result<PageRowId> {
+    let mut tx = app.db.begin().await?;
+    let known = page_by_meta_id(&mut tx, &page.meta_id).await?;
+    refuse_foreign(known, ws)?;
+    let id = known.map_or_else(|| app.ids.next(), |known| known.id);
+    let token = app
+        .keys
+        .seal(&token_context(id), page.token.expose_secret())?;
+    let ad_token = page
+        .ad_token
+        .map(|token| app.keys.seal(&ad_token_context(id), token.expose_secret()))
+        .transpose()?;
+    // Connecting again without an ad account keeps the one that was given before.
+    sqlx::query(
+        "INSERT INTO pages \
+           (id, workspace_id, meta_id, name, token_sealed, ad_account, ad_token_sealed, connected_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, \
+           token_sealed = excluded.token_sealed, \
+           ad_account = COALESCE(excluded.ad_account, pages.ad_account), \
+           ad_token_sealed = COALESCE(excluded.ad_token_sealed, pages.ad_token_sealed), \
+           connected_at = excluded.connected_at, state = 'active', attention = NULL",
+    )
+    .bind(id)
+    .bind(ws)
+    .bind(&page.meta_id)
+    .bind(name)
+    .bind(token)
+    .bind(ad_account)
+    .bind(ad_token)
+    .bind(app.clock.now())
+    .execute(&mut *tx)
+    .await
+    .context("keep the Page")?;
+    sqlx::query("INSERT INTO paces (page_id) VALUES ($1) ON CONFLICT (page_id) DO NOTHING")
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+fn refuse_foreign(known: Option<PageRef>, ws: WorkspaceId) -> anyhow::Result<()> {
+    if known.is_some_and(|known| known.workspace != ws) {
+        bail!(
+            "This Page is connected to another workspace. A Page can only speak for one; \
+             disconnect it there first."
+        );
+    }
+    Ok(())
+}
+
+/// `act_…`, however the account was written down.
+fn ad_account(text: &str) -> anyhow::Result<String> {
+    let digits = text.trim();
+    let digits = digits.strip_prefix("act_").unwrap_or(digits);
+    ensure!(
+        !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()),
+        "An ad account is written act_ and its number, as act_1234567890."
+    );
+    Ok(format!("act_{digits}"))
+}
+
+/// What an operator reads when Meta says no.
+fn plain(error: &meta::Error, tried: &str) -> anyhow::Error {
+    match error {
+        meta::Error::Api(answer) if answer.class == meta::Class::ReconnectPage => anyhow!(
+            "Meta refused the token when we tried to {tried} ({answer}). Make a new Page token with \
+             pages_messaging and pages_manage_metadata for this Page and connect again."
+        ),
+        meta::Error::Api(answer) => anyhow!("Meta refused when we tried to {tried}: {answer}."),
+        meta::Error::NotSent(why) | meta::Error::AnswerLost(why) => anyhow!(
+            "Meta could not be reached to {tried} ({why}). Check the network and META_GRAPH_URL, \
+             then connect again."
+        ),
+    }
+}
+
+pub async fn pages(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<Page>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, workspace_id, meta_id, name, token_sealed, ad_account, ad_token_sealed, \
+                state, attention, connected_at \
+         FROM pages WHERE workspace_id = $1 AND disconnected_at IS NULL ORDER BY id",
+    )
+    .bind(ws)
+    .fetch_all(app.db.pool())
+    .await?;
+    rows.into_iter().map(|row| row.open(app)).collect()
+}
+
+pub async fn page(app: &App, id: PageRowId) -> anyhow::Result<Option<Page>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, workspace_id, meta_id, name, token_sealed, ad_account, ad_token_sealed, \
+                state, attention, connected_at \
+         FROM pages WHERE id = $1 AND disconnected_at IS NULL",
+    )
+    .bind(id)
+    .fetch_optional(app.db.pool())
+    .await?;
+    row.map(|row| row.open(app)).transpose()
+}
+
+pub async fn page_by_meta_id(conn: &mut Conn, meta_id: &str) -> anyhow::Result<Option<PageRef>> {
+    let row: Option<(PageRowId, WorkspaceId)> = sqlx::query_as(
+        "SELECT id, workspace_id FROM pages WHERE meta_id = $1 AND disconnected_at IS NULL",
+    )
+    .bind(meta_id)
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|(id, workspace)| PageRef { id, workspace }))
+}
+
+/// Marks the Page as in trouble: its sends stand still until it is connected again.
+pub async fn page_needs_reconnect(app: &App, id: PageRowId, words: &str) -> anyhow::Result<()> {
+    sqlx::query("UPDATE pages SET state = 'needs_reconnect', attention = $2 WHERE id = $1")
+        .bind(id)
+        .bind(clean(words))
+        .execute(app.db.pool())
+        .await?;
+    Ok(())
+}
+
+/// Meta lifted its block: the Page may send again.
+pub async fn page_unblocked(conn: &mut Conn, id: PageRowId) -> anyhow::Result<()> {
+    sqlx::query("UPDATE pages SET state = 'active', attention = NULL WHERE id = $1")
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: PageRowId,
+    workspace_id: WorkspaceId,
+    meta_id: String,
+    name: String,
+    token_sealed: Option<String>,
+    ad_account: Option<String>,
+    ad_token_sealed: Option<String>,
+    state: String,
+    attention: Option<String>,
+    connected_at: i64,
+}
+
+impl Row {
+    fn open(self, app: &App) -> anyhow::Result<Page> {
+        let open = |context: String, sealed: Option<String>| {
+            sealed
+                .map(|sealed| app.keys.open(&context, &sealed))
+                .transpose()
+        };
+        Ok(Page {
+            token: open(token_context(self.id), self.token_sealed)?,
+            ad_token: open(ad_token_context(self.id), self.ad_token_sealed)?,
+            id: self.id,
+            workspace: self.workspace_id,
+            meta_id: self.meta_id,
+            name: self.name,
+            ad_account: self.ad_account,
+            state: self.state,
+            attention: self.attention,
+            connected_at: self.connected_at,
+        })
+    }
+}
+
+fn token_context(id: PageRowId) -> String {
+    format!("pages.token:{id}")
+}
+
+fn ad_token_context(id: PageRowId) -> String {
+    format!("pages.ad_token:{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ad_account_is_understood_with_and_without_its_prefix() {
+        assert_eq!(ad_account("123").unwrap(), "act_123");
+        assert_eq!(ad_account(" act_123 ").unwrap(), "act_123");
+        assert!(ad_account("act_").is_err());
+        assert!(ad_account("my account").is_err());
+    }
+}

@@ -1,0 +1,279 @@
+//! The shop of a workspace: one, installed or not.
+
+use anyhow::{Context, anyhow, bail};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::app::App;
+use crate::clock::Millis;
+use crate::shopify::webhooks::TOPICS;
+use crate::shopify::{self, ShopDomain};
+use crate::store::ids::{ShopId, WorkspaceId};
+use crate::store::{Conn, clean};
+
+#[derive(Clone, Debug)]
+pub struct Shop {
+    pub id: ShopId,
+    pub workspace: WorkspaceId,
+    pub domain: ShopDomain,
+    pub name: Option<String>,
+    pub currency: Option<String>,
+    pub installed_at: i64,
+}
+
+/// Checks the token with the shop, takes over name, currency and time zone, subscribes webhooks.
+pub async fn connect_shop(
+    app: &App,
+    ws: WorkspaceId,
+    shop: ShopDomain,
+    token: SecretString,
+) -> anyhow::Result<ShopId> {
+    refuse_foreign(&mut *app.db.acquire().await?, ws, &shop).await?;
+    let info = app
+        .shopify
+        .shop_info(&shop, &token)
+        .await
+        .map_err(|error| plain(&error))?;
+    let scopes = match app.shopify.access_scopes(&shop, &token).await {
+        Ok(scopes) => scopes,
+        Err(error) => {
+            tracing::warn!("The granted scopes could not be read: {error}.");
+            Vec::new()
+        }
+    };
+    subscribe(app, &shop, &token).await;
+
+    let mut tx = app.db.begin().await?;
+    refuse_foreign(&mut tx, ws, &shop).await?;
+    let known: Option<ShopId> = sqlx::query_scalar(
+        "SELECT id FROM shops WHERE workspace_id = $1 AND domain = $2 ORDER BY id DESC LIMIT 1",
+    )
+    .bind(ws)
+    .bind(shop.as_str())
+    .fetch_optional(&mut *tx)
+    .await?;
+    let id = known.unwrap_or_else(|| app.ids.next());
+    sqlx::query(
+        "INSERT INTO shops (id, workspace_id, domain, name, token_sealed, scopes, currency, \
+                            timezone, installed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, \
+           token_sealed = excluded.token_sealed, scopes = excluded.scopes, \
+           currency = excluded.currency, timezone = excluded.timezone, \
+           installed_at = excluded.installed_at, uninstalled_at = NULL, redacted_at = NULL",
+    )
+    .bind(id)
+    .bind(ws)
+    .bind(shop.as_str())
+    .bind(clean(&info.name))
+    .bind(app.keys.seal(&token_context(id), token.expose_secret())?)
+    .bind(clean(&scopes.join(",")))
+    .bind(info.currency.as_deref().map(clean))
+    .bind(info.timezone.as_deref().map(clean))
+    .bind(app.clock.now())
+    .execute(&mut *tx)
+    .await
+    .context("keep the shop")?;
+    if let Some(timezone) = info.timezone {
+        // A zone that a person chose stays.
+        sqlx::query("UPDATE workspaces SET timezone = $2 WHERE id = $1 AND timezone = 'UTC'")
+            .bind(ws)
+            .bind(clean(&timezone))
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// A shop stands in one workspace, and a workspace has one shop.
+async fn refuse_foreign(conn: &mut Conn, ws: WorkspaceId, shop: &ShopDomain) -> anyhow::Result<()> {
+    let installed: Vec<(WorkspaceId, String)> = sqlx::query_as(
+        "SELECT workspace_id, domain FROM shops \
+         WHERE uninstalled_at IS NULL AND (workspace_id = $1 OR domain = $2)",
+    )
+    .bind(ws)
+    .bind(shop.as_str())
+    .fetch_all(conn)
+    .await?;
+    for (owner, domain) in installed {
+        if owner != ws {
+            bail!(
+                "This shop is connected to another workspace. A shop belongs to one; uninstall the \
+                 app there first."
+            );
+        }
+        if domain != shop.as_str() {
+            bail!(
+                "This workspace has the shop {domain} already. A workspace has one shop: make \
+                 another workspace for this one."
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Asks for the topics that are missing. Shopify refuses addresses that are not https; the shop is
+/// connected all the same, so that it can be tried without a public address.
+async fn subscribe(app: &App, shop: &ShopDomain, token: &SecretString) {
+    let address = format!("{}/webhooks/shopify", app.config.public_url);
+    let there = match app.shopify.webhook_subscriptions(shop, token).await {
+        Ok(there) => there,
+        Err(error) => {
+            tracing::warn!("The shop's webhook subscriptions could not be read: {error}.");
+            Vec::new()
+        }
+    };
+    let is_there = |topic: &str| {
+        there
+            .iter()
+            .any(|one| one.topic == topic && one.uri == address)
+    };
+    let mut refused: Vec<&str> = Vec::new();
+    let mut why = String::new();
+    for (topic, name) in TOPICS {
+        if is_there(topic) {
+            continue;
+        }
+        if let Err(error) = app
+            .shopify
+            .webhook_subscribe(shop, token, topic, &address)
+            .await
+        {
+            refused.push(name);
+            why = error.to_string();
+        }
+    }
+    if !refused.is_empty() {
+        tracing::warn!(
+            "{} of {} webhook topics were refused for {address} ({}): {why}. Set PUBLIC_URL to an \
+             https address that Shopify reaches and connect the shop again.",
+            refused.len(),
+            TOPICS.len(),
+            refused.join(", "),
+        );
+    }
+}
+
+/// What an operator reads when Shopify says no.
+fn plain(error: &shopify::Error) -> anyhow::Error {
+    match error {
+        shopify::Error::Retry { why, .. } => anyhow!(
+            "The shop's Admin API could not be reached ({why}). Check --shop, the network and \
+             SHOPIFY_ADMIN_URL, then connect again."
+        ),
+        shopify::Error::Reconnect(why) => anyhow!(
+            "The shop does not accept this token ({why}). Make a new Admin API access token for \
+             the app and connect again."
+        ),
+        shopify::Error::Refused(why) => anyhow!(
+            "The shop refused: {why}. Give the app the scopes of shopify.app.toml and connect again."
+        ),
+    }
+}
+
+/// The workspace's installed shop.
+pub async fn shop(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Shop>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, workspace_id, domain, name, currency, installed_at FROM shops \
+         WHERE workspace_id = $1 AND uninstalled_at IS NULL ORDER BY id DESC LIMIT 1",
+    )
+    .bind(ws)
+    .fetch_optional(app.db.pool())
+    .await?;
+    row.map(Row::shop).transpose()
+}
+
+/// The installed shop with this domain (or, when none is, the one last uninstalled).
+pub async fn shop_by_domain(conn: &mut Conn, domain: &str) -> anyhow::Result<Option<Shop>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, workspace_id, domain, name, currency, installed_at FROM shops \
+         WHERE domain = $1 \
+         ORDER BY CASE WHEN uninstalled_at IS NULL THEN 0 ELSE 1 END, uninstalled_at DESC LIMIT 1",
+    )
+    .bind(domain)
+    .fetch_optional(conn)
+    .await?;
+    row.map(Row::shop).transpose()
+}
+
+pub async fn shop_token(app: &App, id: ShopId) -> anyhow::Result<Option<SecretString>> {
+    let sealed: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT token_sealed FROM shops WHERE id = $1 AND uninstalled_at IS NULL",
+    )
+    .bind(id)
+    .fetch_optional(app.db.pool())
+    .await?;
+    sealed
+        .flatten()
+        .map(|sealed| app.keys.open(&token_context(id), &sealed))
+        .transpose()
+}
+
+/// The merchant removed the app at `at`: the token is dead and dropped. A notice from before the
+/// present installation changes nothing; `false` then.
+pub async fn shop_uninstalled(conn: &mut Conn, id: ShopId, at: Millis) -> anyhow::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE shops SET uninstalled_at = $2, token_sealed = NULL \
+         WHERE id = $1 AND uninstalled_at IS NULL AND installed_at <= $2",
+    )
+    .bind(id)
+    .bind(at)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub async fn shop_scopes_changed(
+    conn: &mut Conn,
+    id: ShopId,
+    scopes: &[String],
+) -> anyhow::Result<()> {
+    sqlx::query("UPDATE shops SET scopes = $2 WHERE id = $1")
+        .bind(id)
+        .bind(clean(&scopes.join(",")))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Shopify demanded that the shop's data goes: its token and name with it.
+pub async fn shop_redacted(conn: &mut Conn, ws: WorkspaceId, at: Millis) -> anyhow::Result<()> {
+    sqlx::query(
+        "UPDATE shops SET token_sealed = NULL, name = NULL, redacted_at = $2, \
+                          uninstalled_at = COALESCE(uninstalled_at, $2) \
+         WHERE workspace_id = $1",
+    )
+    .bind(ws)
+    .bind(at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: ShopId,
+    workspace_id: WorkspaceId,
+    domain: String,
+    name: Option<String>,
+    currency: Option<String>,
+    installed_at: i64,
+}
+
+impl Row {
+    fn shop(self) -> anyhow::Result<Shop> {
+        let domain = ShopDomain::parse(&self.domain).context("a kept shop domain is not one")?;
+        Ok(Shop {
+            id: self.id,
+            workspace: self.workspace_id,
+            domain,
+            name: self.name,
+            currency: self.currency,
+            installed_at: self.installed_at,
+        })
+    }
+}
+
+fn token_context(id: ShopId) -> String {
+    format!("shops.token:{id}")
+}

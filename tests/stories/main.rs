@@ -1,0 +1,9 @@
+//! Stories: what people do, told through the public surface, with the sandbox on the other side
+//! and a clock that is moved by hand. Every story runs on SQLite and on PostgreSQL.
+
+mod support;
+
+mod campaigns;
+mod crash;
+mod delivery;
+mod main_job;
