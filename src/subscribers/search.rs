@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::clock::Millis;
-use crate::store::ids::{PageRowId, SubscriberId, WorkspaceId};
+use crate::store::ids::{LinkId, PageRowId, SubscriberId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -43,6 +43,8 @@ pub struct Filter {
     pub source: Option<String>,
     /// Name prefix, e-mail address (whole), or an id.
     pub search: Option<String>,
+    /// Only those who came in through this opt-in link.
+    pub link: Option<LinkId>,
 }
 
 pub async fn find(

@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::response::Response;
 use axum::routing::{get, post};
 use secrecy::ExposeSecret;
 
@@ -12,7 +11,12 @@ use crate::klaviyo::segments::GroupKind;
 use crate::profiles;
 use crate::store::ids::WorkspaceId;
 use crate::web::Web;
-use crate::web::pages::{Failure, Frame, Outcome, Session, number, page, refused, saved};
+use crate::web::pages::answer::{Answer, page, see_other_saying};
+use crate::web::pages::error::Error;
+use crate::web::pages::format::{Format, number};
+use crate::web::pages::session::Session;
+use crate::web::pages::shell::{Nav, Shell};
+use crate::web::pages::words;
 use crate::workspaces;
 
 pub(super) fn router() -> Router<Web> {
@@ -24,7 +28,7 @@ pub(super) fn router() -> Router<Web> {
 #[derive(Template)]
 #[template(path = "connections/connections.html")]
 struct Connections {
-    frame: Frame,
+    shell: Shell,
     pages: Vec<PageCard>,
     shop: Option<ShopCard>,
     klaviyo: KlaviyoCard,
@@ -99,7 +103,7 @@ pub(super) struct FlowSetup {
     pub(super) body: String,
 }
 
-pub(super) async fn flow_setup(app: &App, ws: WorkspaceId, event: &str) -> Outcome<FlowSetup> {
+pub(super) async fn flow_setup(app: &App, ws: WorkspaceId, event: &str) -> Result<FlowSetup, Error> {
     Ok(FlowSetup {
         url: format!(
             "{}/webhooks/klaviyo/{ws}/flow",
@@ -118,56 +122,71 @@ fn flow_body(event: &str) -> String {
     )
 }
 
-async fn show(State(web): State<Web>, session: Session) -> Outcome<Response> {
+async fn show(State(web): State<Web>, session: Session) -> Answer {
     let app = &web.app;
     let ws = session.workspace.id;
-    let shop = workspaces::shop(app, ws).await?;
-    let flow = flow_setup(app, ws, "Win back").await?;
-    let groups = profiles::groups(app, ws).await?;
-    page(&Connections {
-        pages: workspaces::pages(app, ws)
-            .await?
+    page(&view(
+        &session,
+        workspaces::pages(app, ws).await?,
+        workspaces::shop(app, ws).await?,
+        workspaces::klaviyo_state(app, ws).await?,
+        profiles::groups(app, ws).await?,
+        flow_setup(app, ws, "Win back").await?,
+    ))
+}
+
+fn view(
+    session: &Session,
+    pages: Vec<workspaces::Page>,
+    shop: Option<workspaces::Shop>,
+    klaviyo: Option<(String, Option<String>)>,
+    groups: Vec<profiles::Group>,
+    flow: FlowSetup,
+) -> Connections {
+    let f = &session.format();
+    Connections {
+        pages: pages
             .into_iter()
-            .map(|page| page_card(&session, page))
+            .map(|page| page_card(f, page))
             .collect(),
         shop: shop.map(|shop| ShopCard {
-            name: shop.name.unwrap_or_else(|| shop.domain.to_string()),
-            domain: shop.domain.to_string(),
+            name: shop.name.unwrap_or_else(|| shop.domain.as_str().to_owned()),
+            domain: shop.domain.as_str().to_owned(),
             currency: shop.currency.unwrap_or_else(|| "Not known".to_owned()),
-            installed: session.time(shop.installed_at),
+            installed: f.time(shop.installed_at),
         }),
-        klaviyo: klaviyo_card(workspaces::klaviyo_state(app, ws).await?),
+        klaviyo: klaviyo_card(klaviyo),
         groups: groups
             .into_iter()
-            .map(|group| group_row(&session, group))
+            .map(|group| group_row(f, group))
             .collect(),
         flow_url: flow.url,
         flow_key: flow.key,
         flow_body: flow.body,
-        commands: commands(ws),
-        zone: session.zone_words(),
-        frame: session.frame("connections"),
-    })
+        commands: commands(session.workspace.id),
+        zone: f.zone(),
+        shell: session.shell(Nav::Connections, "Connections"),
+    }
 }
 
 /// Asks Klaviyo for the names of its segments and lists.
-async fn refresh_names(State(web): State<Web>, session: Session) -> Outcome<Response> {
+async fn refresh_names(State(web): State<Web>, session: Session) -> Answer {
     let app = &web.app;
     let ws = session.workspace.id;
     if workspaces::klaviyo_state(app, ws).await?.is_none() {
-        return Err(Failure::NotFound);
+        return Err(Error::NotFound);
     }
     match profiles::refresh_names(app, ws).await {
         Ok(()) => {
             let n = profiles::groups(app, ws).await?.len();
-            Ok(saved(
+            Ok(see_other_saying(
                 "/app/connections#segments",
                 &format!("{n} segments and lists known"),
             ))
         }
         Err(error) => {
             tracing::warn!(workspace.id = %ws, "Klaviyo's segments could not be read: {error:#}");
-            Ok(refused(
+            Ok(see_other_saying(
                 "/app/connections",
                 "Klaviyo did not answer. Try again in a minute.",
             ))
@@ -175,17 +194,15 @@ async fn refresh_names(State(web): State<Web>, session: Session) -> Outcome<Resp
     }
 }
 
-fn page_card(session: &Session, page: workspaces::Page) -> PageCard {
+fn page_card(f: &Format, page: workspaces::Page) -> PageCard {
     let active = page.state == "active" && page.token.is_some();
     let paid = page.ad_account.is_some() && page.ad_token.is_some();
-    let attention = (!active).then(|| {
-        page.attention
-            .clone()
-            .unwrap_or_else(|| "Meta does not accept our access any more.".to_owned())
+    let attention = page.attention.clone().or_else(|| {
+        (!active).then(|| "Meta does not accept our access any more.".to_owned())
     });
-    let (status, status_words) = match (active, paid) {
+    let (status, status_words) = match (active, paid && attention.is_none()) {
         (false, _) => ("broken", "Not working"),
-        (true, false) => ("attention", "Something is missing"),
+        (true, false) => ("attention", "Needs attention"),
         (true, true) => ("ok", "Connected"),
     };
     let checks = vec![
@@ -233,13 +250,13 @@ fn page_card(session: &Session, page: workspaces::Page) -> PageCard {
         },
     ];
     PageCard {
-        initials: initials(&page.name),
+        initials: words::initials(&page.name),
         name: page.name,
         meta_id: page.meta_id,
         status,
         status_words,
         attention,
-        connected: session.time(page.connected_at),
+        connected: f.time(page.connected_at),
         checks,
     }
 }
@@ -273,8 +290,8 @@ fn klaviyo_card(state: Option<(String, Option<String>)>) -> KlaviyoCard {
     }
 }
 
-fn group_row(session: &Session, group: profiles::Group) -> GroupRow {
-    let synced = group.synced_at.map(|at| session.time(at));
+fn group_row(f: &Format, group: profiles::Group) -> GroupRow {
+    let synced = group.synced_at.map(|at| f.time(at));
     let counted = |n: i64| synced.as_ref().map(|_| number(n)).unwrap_or_default();
     GroupRow {
         kind: match group.kind {
@@ -322,18 +339,12 @@ fn commands(ws: WorkspaceId) -> Vec<Command> {
     ]
 }
 
-/// Up to two letters that stand for the Page.
-fn initials(name: &str) -> String {
-    name.split_whitespace()
-        .filter_map(|word| word.chars().next())
-        .take(2)
-        .flat_map(char::to_uppercase)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shopify::ShopDomain;
+    use crate::store::ids::{PageRowId, ShopId};
+    use crate::web::pages::listing::samples::{NOW, clean, html, session};
 
     #[test]
     fn the_flow_body_is_json_that_klaviyo_fills_in() {
@@ -351,9 +362,79 @@ mod tests {
         assert!(!klaviyo_card(None).connected);
     }
 
+    fn flow() -> FlowSetup {
+        FlowSetup {
+            url: "https://pagecast.example/webhooks/klaviyo/ws_1/flow".to_owned(),
+            key: "fk".to_owned(),
+            body: flow_body("Win back"),
+        }
+    }
+
+    fn sample_page(state: &str, attention: Option<&str>, paid: bool) -> workspaces::Page {
+        workspaces::Page {
+            id: PageRowId(1),
+            workspace: WorkspaceId(1),
+            meta_id: "1234".to_owned(),
+            name: "Hollow Pine <Coffee>".to_owned(),
+            token: Some("t".to_owned().into()),
+            ad_account: paid.then(|| "act_9".to_owned()),
+            ad_token: paid.then(|| "a".to_owned().into()),
+            state: state.to_owned(),
+            attention: attention.map(str::to_owned),
+            connected_at: NOW,
+        }
+    }
+
     #[test]
-    fn initials_are_two_letters_at_most() {
-        assert_eq!(initials("hollow Pine coffee"), "HP");
-        assert_eq!(initials(""), "");
+    fn nothing_connected_says_how_to_begin() {
+        let html = html(&view(&session(), Vec::new(), None, None, Vec::new(), flow()));
+        clean(&html);
+        for part in [
+            "pagecast connect shop --workspace ws_",
+            "pagecast connect page --workspace ws_",
+            "pagecast connect klaviyo --workspace ws_",
+            "X-Pagecast-Key",
+            "Not connected",
+        ] {
+            assert!(html.contains(part), "{part}");
+        }
+    }
+
+    #[test]
+    fn each_page_says_what_is_wrong_and_what_is_missing_and_no_token_shows() {
+        let pages = vec![
+            sample_page("active", None, true),
+            sample_page("needs_reconnect", Some("The password changed."), true),
+            sample_page("active", None, false),
+            sample_page("active", Some("Meta limits the Page until Friday."), true),
+        ];
+        let statuses: Vec<&str> = pages
+            .iter()
+            .map(|page| page_card(&session().format(), page.clone()).status)
+            .collect();
+        assert_eq!(statuses, ["ok", "broken", "attention", "attention"]);
+        let shop = workspaces::Shop {
+            id: ShopId(1),
+            workspace: WorkspaceId(1),
+            domain: ShopDomain::parse("pine.myshopify.com").unwrap(),
+            name: None,
+            currency: Some("USD".to_owned()),
+            installed_at: NOW,
+        };
+        let group = profiles::Group {
+            kind: GroupKind::Segment,
+            id: "Xy1".to_owned(),
+            name: String::new(),
+            members: 1200,
+            reachable: 900,
+            synced_at: Some(NOW),
+            problem: None,
+        };
+        let klaviyo = Some(("active".to_owned(), None));
+        let html = html(&view(&session(), pages, Some(shop), klaviyo, vec![group], flow()));
+        clean(&html);
+        for part in ["The password changed.", "act_9", "pine.myshopify.com", "Xy1"] {
+            assert!(html.contains(part), "{part}");
+        }
     }
 }

@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
@@ -11,8 +10,16 @@ use crate::app::App;
 use crate::attribution::{self, CreditView, Order, OrderFilter};
 use crate::clock::{DAY, HOUR, MINUTE, Millis};
 use crate::store::ids::{AutomationId, CampaignId, OrderId, SubscriberId};
+use crate::store::page::Page;
 use crate::web::Web;
-use crate::web::pages::{Failure, Frame, Outcome, Session, Tab, cursor, href, page, plural};
+use crate::web::pages::answer::{Answer, page};
+use crate::web::pages::error::Error;
+use crate::web::pages::format::Format;
+use crate::web::pages::listing::{self, Tab, cursor};
+use crate::web::pages::parts::{Pager, address};
+use crate::web::pages::session::Session;
+use crate::web::pages::shell::{Nav, Shell};
+use crate::web::pages::words;
 use crate::{automations, campaigns, subscribers, workspaces};
 
 pub(super) fn router() -> Router<Web> {
@@ -35,15 +42,14 @@ struct Asked {
 #[derive(Template)]
 #[template(path = "orders/list.html")]
 struct List {
-    frame: Frame,
+    shell: Shell,
     sub: String,
     tabs: Vec<Tab>,
     filtered: bool,
     only: Option<Only>,
     none: &'static str,
     rows: Vec<Row>,
-    first: Option<String>,
-    next: Option<String>,
+    pager: Option<Pager>,
     zone: String,
 }
 
@@ -82,7 +88,7 @@ struct Credit {
 #[derive(Template)]
 #[template(path = "orders/order.html")]
 struct Detail {
-    frame: Frame,
+    shell: Shell,
     name: String,
     when: String,
     cancelled: Option<String>,
@@ -100,7 +106,7 @@ async fn list(
     State(web): State<Web>,
     session: Session,
     Query(asked): Query<Asked>,
-) -> Outcome<Response> {
+) -> Answer {
     let app = &web.app;
     let filter = filter(&asked)?;
     let only = only(app, &session, &filter).await?;
@@ -111,15 +117,19 @@ async fn list(
         cursor(&asked.cursor)?,
     )
     .await?;
-    let to = |credited: &str, cursor: &str| {
-        href(
+    page(&listed(&session, &asked, only, &found))
+}
+
+fn listed(session: &Session, asked: &Asked, only: Option<Only>, found: &Page<Order>) -> List {
+    let f = &session.format();
+    let to = |credited: &str| {
+        address(
             "/app/orders",
             &[
                 ("credited", credited),
                 ("campaign", &asked.campaign),
                 ("automation", &asked.automation),
                 ("subscriber", &asked.subscriber),
-                ("cursor", cursor),
             ],
         )
     };
@@ -129,10 +139,10 @@ async fn list(
     } else {
         [("", "All"), ("yes", "Owed to a message"), ("no", "Owed to none")]
             .into_iter()
-            .map(|(key, label)| Tab::new(label, to(key, ""), asked.credited == key))
+            .map(|(key, label)| Tab::new(label, to(key), asked.credited == key))
             .collect()
     };
-    page(&List {
+    List {
         sub: format!(
             "Every order of the shop, and the message it is owed to: the last one clicked within {} before it.",
             days_words(session.workspace.attribution_window_days)
@@ -146,35 +156,51 @@ async fn list(
             _ => "You have seen them all.",
         },
         only,
-        rows: found.rows.iter().map(|order| row(&session, order)).collect(),
-        first: (!asked.cursor.is_empty()).then(|| to(&asked.credited, "")),
-        next: found.next.as_deref().map(|next| to(&asked.credited, next)),
-        zone: session.zone_words(),
-        frame: session.frame("orders"),
-    })
+        rows: found.rows.iter().map(|order| row(f, order)).collect(),
+        pager: listing::pager(
+            "/app/orders",
+            &[
+                ("credited", &asked.credited),
+                ("campaign", &asked.campaign),
+                ("automation", &asked.automation),
+                ("subscriber", &asked.subscriber),
+            ],
+            &asked.cursor,
+            found,
+        ),
+        zone: f.zone(),
+        shell: session.shell(Nav::Orders, "Orders"),
+    }
 }
 
 async fn show(
     State(web): State<Web>,
     session: Session,
     Path(id): Path<String>,
-) -> Outcome<Response> {
+) -> Answer {
     let app = &web.app;
     let ws = session.workspace.id;
-    let id: OrderId = id.parse().map_err(|_| Failure::NotFound)?;
+    let id: OrderId = id.parse().map_err(|_| Error::NotFound)?;
     let order = attribution::find(app, ws, id)
         .await?
-        .ok_or(Failure::NotFound)?;
+        .ok_or(Error::NotFound)?;
     let shop = workspaces::shop(app, ws).await?;
-    let money = |minor: i64| session.money(minor, &order.currency);
+    let domain = shop.as_ref().map(|shop| shop.domain.as_str());
+    page(&detail(&session, &order, domain))
+}
+
+fn detail(session: &Session, order: &Order, shop: Option<&str>) -> Detail {
+    let f = &session.format();
+    let money = |minor: i64| f.money(minor, &order.currency);
     // Shopify tells a journey late; we ask again for a day.
-    let young = order.ordered_at + DAY > app.clock.now();
-    page(&Detail {
+    let young = order.ordered_at + DAY > f.now();
+    Detail {
         name: order.name.clone(),
-        when: session.time(order.ordered_at),
-        cancelled: order.cancelled_at.map(|at| session.time(at)),
-        in_shop: shop.map(|shop| format!("https://{}/admin/orders/{}", shop.domain, order.shop_order_id)),
-        credit: order.credit.as_ref().map(|c| credit(&session, &order, c)),
+        when: f.time(order.ordered_at),
+        cancelled: order.cancelled_at.map(|at| f.time(at)),
+        in_shop: shop
+            .map(|shop| format!("https://{shop}/admin/orders/{}", order.shop_order_id)),
+        credit: order.credit.as_ref().map(|c| credit(f, order, c)),
         journey: if young {
             "Nothing of ours in it so far. Shopify can be late with it, so we ask again within a day of the order."
         } else {
@@ -184,18 +210,18 @@ async fn show(
         total: money(order.total),
         refunded: money(order.refunded),
         net: money(order.total - order.refunded),
-        zone: session.zone_words(),
-        frame: session.frame("orders"),
-    })
+        zone: f.zone(),
+        shell: session.shell(Nav::Orders, format!("Order {}", order.name)),
+    }
 }
 
 /// Reads the filter; an id that is none of ours leads nowhere rather than to all orders.
-fn filter(asked: &Asked) -> Outcome<OrderFilter> {
-    fn id<T: std::str::FromStr>(text: &str) -> Outcome<Option<T>> {
+fn filter(asked: &Asked) -> Result<OrderFilter, Error> {
+    fn id<T: std::str::FromStr>(text: &str) -> Result<Option<T>, Error> {
         if text.is_empty() {
             return Ok(None);
         }
-        text.parse().map(Some).map_err(|_| Failure::NotFound)
+        text.parse().map(Some).map_err(|_| Error::NotFound)
     }
     Ok(OrderFilter {
         credited: match asked.credited.as_str() {
@@ -209,12 +235,12 @@ fn filter(asked: &Asked) -> Outcome<OrderFilter> {
     })
 }
 
-async fn only(app: &App, session: &Session, filter: &OrderFilter) -> Outcome<Option<Only>> {
+async fn only(app: &App, session: &Session, filter: &OrderFilter) -> Result<Option<Only>, Error> {
     let ws = session.workspace.id;
     if let Some(id) = filter.campaign {
         let campaign = campaigns::find(app, ws, id)
             .await
-            .map_err(|_| Failure::NotFound)?;
+            .map_err(|_| Error::NotFound)?;
         return Ok(Some(Only {
             before: "Only orders owed to the campaign",
             href: format!("/app/campaigns/{id}"),
@@ -226,7 +252,7 @@ async fn only(app: &App, session: &Session, filter: &OrderFilter) -> Outcome<Opt
             Ok(automation) => automation.name,
             // Its orders outlive a deleted automation.
             Err(automations::Error::NotFound) => "that was deleted".to_owned(),
-            Err(error) => return Err(anyhow::Error::from(error).into()),
+            Err(error) => return Err(error.into()),
         };
         return Ok(Some(Only {
             before: "Only orders owed to the automation",
@@ -237,7 +263,7 @@ async fn only(app: &App, session: &Session, filter: &OrderFilter) -> Outcome<Opt
     if let Some(id) = filter.subscriber {
         let subscriber = subscribers::find(app, ws, id)
             .await?
-            .ok_or(Failure::NotFound)?;
+            .ok_or(Error::NotFound)?;
         return Ok(Some(Only {
             before: "Only orders owed to a message to",
             href: format!("/app/subscribers/{id}"),
@@ -247,14 +273,14 @@ async fn only(app: &App, session: &Session, filter: &OrderFilter) -> Outcome<Opt
     Ok(None)
 }
 
-fn row(session: &Session, order: &Order) -> Row {
-    let money = |minor: i64| session.money(minor, &order.currency);
+fn row(f: &Format, order: &Order) -> Row {
+    let money = |minor: i64| f.money(minor, &order.currency);
     Row {
         id: order.id.to_string(),
         name: order.name.clone(),
         cancelled: order.cancelled_at.is_some(),
-        when: session.time(order.ordered_at),
-        credit: order.credit.as_ref().map(|c| credit(session, order, c)),
+        when: f.time(order.ordered_at),
+        credit: order.credit.as_ref().map(|c| credit(f, order, c)),
         total: money(order.total),
         refunded: if order.refunded == 0 {
             String::new()
@@ -265,7 +291,7 @@ fn row(session: &Session, order: &Order) -> Row {
     }
 }
 
-fn credit(session: &Session, order: &Order, credit: &CreditView) -> Credit {
+fn credit(f: &Format, order: &Order, credit: &CreditView) -> Credit {
     let (about_href, kind) = match (credit.campaign, credit.automation) {
         (Some(id), _) => (format!("/app/campaigns/{id}"), "campaign"),
         (None, Some(id)) => (format!("/app/automations/{id}"), "automation"),
@@ -284,7 +310,7 @@ fn credit(session: &Session, order: &Order, credit: &CreditView) -> Credit {
             .unwrap_or_else(|| "Name not known".to_owned()),
         matched,
         matched_sentence,
-        touched: session.time(credit.touch_at),
+        touched: f.time(credit.touch_at),
         after: format!(
             "{} after the click",
             span_words(order.ordered_at - credit.touch_at)
@@ -317,22 +343,23 @@ pub(super) fn matched_words(matched_by: &str) -> (&'static str, &'static str) {
 }
 
 fn days_words(days: i64) -> String {
-    plural(days, "day", "days")
+    words::count(days, "day", "days")
 }
 
 /// A span in its largest unit: `6 minutes`, `3 hours`, `2 days`.
 pub(super) fn span_words(span: Millis) -> String {
     match span.max(0) {
         s if s < MINUTE => "less than a minute".to_owned(),
-        s if s < HOUR => plural(s / MINUTE, "minute", "minutes"),
-        s if s < DAY => plural(s / HOUR, "hour", "hours"),
-        s => plural(s / DAY, "day", "days"),
+        s if s < HOUR => words::count(s / MINUTE, "minute", "minutes"),
+        s if s < DAY => words::count(s / HOUR, "hour", "hours"),
+        s => words::count(s / DAY, "day", "days"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::pages::listing::samples::{NOW, clean, html, session};
 
     #[test]
     fn a_span_is_told_in_its_largest_unit() {
@@ -349,6 +376,86 @@ mod tests {
             campaign: "cmp_nonsense".to_owned(),
             ..Asked::default()
         };
-        assert!(matches!(filter(&asked), Err(Failure::NotFound)));
+        assert!(matches!(filter(&asked), Err(Error::NotFound)));
+    }
+
+
+    fn order(credit: bool) -> Order {
+        Order {
+            id: OrderId(9),
+            shop_order_id: "5001".to_owned(),
+            name: "#41873".to_owned(),
+            total: 6800,
+            refunded: 1800,
+            currency: "USD".to_owned(),
+            ordered_at: NOW - HOUR,
+            cancelled_at: (!credit).then_some(NOW),
+            credit: credit.then(|| CreditView {
+                campaign: Some(CampaignId(3)),
+                automation: None,
+                name: "Cold brew <kit>".to_owned(),
+                subscriber: SubscriberId(4),
+                subscriber_name: None,
+                touch_kind: "click".to_owned(),
+                touch_at: NOW - HOUR - 6 * MINUTE,
+                matched_by: "click_id".to_owned(),
+                window_days: 5,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_credited_order_says_by_which_click_and_window() {
+        let html = html(&detail(&session(), &order(true), Some("pine.myshopify.com")));
+        clean(&html);
+        for part in [
+            "Cold brew &#60;kit&#62;",
+            "6 minutes after the click, inside the window of 5 days",
+            "Matched by our click id",
+            "https://pine.myshopify.com/admin/orders/5001",
+            "Name not known",
+            &format!("/app/campaigns/{}", CampaignId(3)),
+        ] {
+            assert!(html.contains(part), "{part}");
+        }
+    }
+
+    #[test]
+    fn an_order_without_credit_says_where_we_looked() {
+        let html = html(&detail(&session(), &order(false), None));
+        clean(&html);
+        assert!(html.contains("Owed to no message"));
+        assert!(html.contains("we ask again within a day"));
+        assert!(!html.contains("/admin/orders/"));
+    }
+
+    #[test]
+    fn the_list_keeps_its_filter_from_page_to_page() {
+        let asked = Asked {
+            credited: "yes".to_owned(),
+            ..Asked::default()
+        };
+        let found = Page {
+            rows: vec![order(true), order(false)],
+            next: Some("zz".to_owned()),
+        };
+        let list = html(&listed(&session(), &asked, None, &found));
+        clean(&list);
+        assert!(list.contains("/app/orders?credited=yes&#38;cursor=zz"));
+        let none = Page {
+            rows: Vec::new(),
+            next: None,
+        };
+        let empty = html(&listed(&session(), &Asked::default(), None, &none));
+        clean(&empty);
+        assert!(empty.contains("No order has come in yet"));
+        let only = Only {
+            before: "Only orders owed to the campaign",
+            href: "/app/campaigns/x".to_owned(),
+            text: "Autumn".to_owned(),
+        };
+        let narrowed = html(&listed(&session(), &Asked::default(), Some(only), &none));
+        clean(&narrowed);
+        assert!(narrowed.contains("No order is owed to it yet"));
     }
 }

@@ -2,17 +2,20 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, State};
+use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::tz::TimeZone;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
+use crate::store::ids::TokenId;
 use crate::web::Web;
-use crate::web::pages::{Frame, Outcome, Session, page, saved};
-use crate::workspaces::{self, Workspace};
+use crate::web::pages::answer::{Answer, page, page_with, see_other_saying};
+use crate::web::pages::error::Error;
+use crate::web::pages::session::Session;
+use crate::web::pages::shell::{Nav, Shell};
+use crate::workspaces::{self, ApiToken, Workspace};
 
 const NAME_LENGTH: usize = 100;
 /// A week: longer gaps are a matter of planning campaigns.
@@ -23,16 +26,18 @@ pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/app/settings", get(show).post(save))
         .route("/app/settings/tokens", post(create_token))
+        .route("/app/settings/tokens/{id}/revoke", post(revoke_token))
 }
 
 #[derive(Template)]
 #[template(path = "settings/settings.html")]
 struct Settings {
-    frame: Frame,
+    shell: Shell,
     form: Draft,
     zones: Vec<String>,
     now: String,
     new_token: Option<NewToken>,
+    tokens: Vec<TokenRow>,
     token_name: String,
     token_error: &'static str,
     workspace: String,
@@ -41,6 +46,12 @@ struct Settings {
 struct NewToken {
     name: String,
     secret: String,
+}
+
+struct TokenRow {
+    id: String,
+    name: String,
+    made: String,
 }
 
 /// The settings as they were typed, with what is wrong beside each field.
@@ -84,25 +95,23 @@ struct TokenFields {
     name: String,
 }
 
-async fn show(session: Session) -> Outcome<Response> {
-    page(&drawn(&session, Draft::from_workspace(&session.workspace)))
+async fn show(State(web): State<Web>, session: Session) -> Answer {
+    let draft = Draft::from_workspace(&session.workspace);
+    page(&drawn(&web, &session, draft).await?)
 }
 
 async fn save(
     State(web): State<Web>,
     session: Session,
     Form(fields): Form<Fields>,
-) -> Outcome<Response> {
+) -> Answer {
     let mut draft = Draft::from_fields(fields);
     let Some(workspace) = draft.check(&session.workspace) else {
-        return Ok((
-            StatusCode::UNPROCESSABLE_ENTITY,
-            page(&drawn(&session, draft))?,
-        )
-            .into_response());
+        let settings = drawn(&web, &session, draft).await?;
+        return page_with(StatusCode::UNPROCESSABLE_ENTITY, &settings);
     };
     workspaces::save(&web.app, &workspace).await?;
-    Ok(saved("/app/settings", "Settings saved"))
+    Ok(see_other_saying("/app/settings", "Settings saved"))
 }
 
 /// Answers with the page itself: the token is in no address and in no second answer.
@@ -110,15 +119,17 @@ async fn create_token(
     State(web): State<Web>,
     session: Session,
     Form(fields): Form<TokenFields>,
-) -> Outcome<Response> {
+) -> Answer {
     let name = fields.name.trim();
-    let mut settings = drawn(&session, Draft::from_workspace(&session.workspace));
+    let draft = Draft::from_workspace(&session.workspace);
     if name.is_empty() || name.chars().count() > NAME_LENGTH {
+        let mut settings = drawn(&web, &session, draft).await?;
         name.clone_into(&mut settings.token_name);
         settings.token_error = "Say in 1 to 100 characters what the token is for.";
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&settings)?).into_response());
+        return page_with(StatusCode::UNPROCESSABLE_ENTITY, &settings);
     }
     let token = workspaces::create_token(&web.app, session.workspace.id, name).await?;
+    let mut settings = drawn(&web, &session, draft).await?;
     settings.new_token = Some(NewToken {
         name: name.to_owned(),
         secret: token.expose_secret().to_owned(),
@@ -126,16 +137,42 @@ async fn create_token(
     page(&settings)
 }
 
-fn drawn(session: &Session, form: Draft) -> Settings {
+async fn revoke_token(
+    State(web): State<Web>,
+    session: Session,
+    Path(id): Path<String>,
+) -> Answer {
+    let id: TokenId = id.parse().map_err(|_| Error::NotFound)?;
+    if !workspaces::revoke_token(&web.app, session.workspace.id, id).await? {
+        return Err(Error::NotFound);
+    }
+    Ok(see_other_saying("/app/settings#api", "The token opens nothing any more"))
+}
+
+async fn drawn(web: &Web, session: &Session, form: Draft) -> Result<Settings, Error> {
+    let tokens = workspaces::tokens(&web.app, session.workspace.id).await?;
+    Ok(view(session, form, tokens))
+}
+
+fn view(session: &Session, form: Draft, tokens: Vec<ApiToken>) -> Settings {
+    let f = session.format();
     Settings {
-        frame: session.frame("settings"),
+        shell: session.shell(Nav::Settings, "Settings"),
         form,
         zones: jiff::tz::db()
             .available()
             .map(|zone| zone.to_string())
             .collect(),
-        now: session.time_of_day(),
+        now: f.clock(f.now()),
         new_token: None,
+        tokens: tokens
+            .into_iter()
+            .map(|token| TokenRow {
+                id: token.id.to_string(),
+                name: token.name,
+                made: f.time(token.created_at),
+            })
+            .collect(),
         token_name: String::new(),
         token_error: "",
         workspace: session.workspace.id.to_string(),
@@ -248,6 +285,7 @@ fn is_time(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::pages::listing::samples::{NOW, clean, html, session};
     use crate::store::ids::WorkspaceId;
 
     fn workspace() -> Workspace {
@@ -315,5 +353,37 @@ mod tests {
         draft.quiet_end.clone_from(&draft.quiet_start);
         assert!(draft.check(&workspace).is_none());
         assert!(draft.errors.quiet_end.is_some());
+    }
+
+
+    #[test]
+    fn the_page_shows_what_was_typed_and_what_is_wrong_with_it() {
+        let mut draft = Draft::from_workspace(&workspace());
+        "Mars/<Olympus>".clone_into(&mut draft.timezone);
+        assert!(draft.check(&workspace()).is_none());
+        let html = html(&view(&session(), draft, Vec::new()));
+        clean(&html);
+        assert!(html.contains("Mars/&#60;Olympus&#62;"));
+        assert!(html.contains("id=\"tz-e\""));
+    }
+
+    #[test]
+    fn a_new_token_is_shown_and_each_token_can_be_revoked_behind_a_question() {
+        let tokens = vec![ApiToken {
+            id: TokenId(3),
+            name: "Reports".to_owned(),
+            created_at: NOW,
+        }];
+        let mut settings = view(&session(), Draft::from_workspace(&workspace()), tokens);
+        settings.new_token = Some(NewToken {
+            name: "Reports".to_owned(),
+            secret: "pc_secret".to_owned(),
+        });
+        let html = html(&settings);
+        clean(&html);
+        assert!(html.contains("data-copy=\"pc_secret\""));
+        let id = TokenId(3);
+        let dialog = html.split_once(&format!("<dialog class=\"dialog\" id=\"revoke-{id}\"")).unwrap().1;
+        assert!(dialog.contains(&format!("action=\"/app/settings/tokens/{id}/revoke\"")));
     }
 }

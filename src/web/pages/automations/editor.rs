@@ -3,17 +3,21 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::extract::{Form as Posted, Path, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 
 use super::form::{Act, BUTTONS, ButtonForm, Form, MAX_STEPS, StepForm};
 use super::{failure, find};
-use crate::automations::{self, Error, Patch};
+use crate::automations::{self, Patch};
 use crate::delivery::Problem;
 use crate::web::Web;
+use crate::web::pages::answer::{Answer, page, page_with, see_other_saying};
 use crate::web::pages::connections::{FlowSetup, flow_setup};
-use crate::web::pages::{Choice, Frame, Outcome, Session, page, saved};
+use crate::web::pages::error::Error;
+use crate::web::pages::fields::Fields;
+use crate::web::pages::listing::Choice;
+use crate::web::pages::session::Session;
+use crate::web::pages::shell::{Nav, Shell};
 
 const TRIGGERS: [(&str, &str); 5] = [
     ("checkout_abandoned", "A checkout is abandoned"),
@@ -26,7 +30,7 @@ const TRIGGERS: [(&str, &str); 5] = [
 #[derive(Template)]
 #[template(path = "automations/edit.html")]
 struct Edit {
-    frame: Frame,
+    shell: Shell,
     /// Empty for a new one.
     id: String,
     heading: String,
@@ -74,15 +78,16 @@ struct ButtonView {
 }
 
 /// What may stand in texts and addresses.
-const WORDS: [(&str, &str); 5] = [
+const WORDS: [(&str, &str); 6] = [
     ("{{first_name}}", "First name, where Meta or the shop told it"),
-    ("{{last_name}}", "Last name"),
-    ("{{checkout_url}}", "Back to the checkout, after an abandoned one"),
+    ("{{first_name|there}}", "The same, and “there” where nobody told it"),
+    ("{{checkout_url}}", "The way back to an abandoned checkout"),
+    ("{{items}}", "What is in the checkout or order, by name"),
+    ("{{total}}", "What it costs"),
     ("{{event.NAME}}", "A property of the Klaviyo event or flow"),
-    ("{{order_name}}", "The order’s number, after a paid one"),
 ];
 
-pub(super) async fn new(State(web): State<Web>, session: Session) -> Outcome<Response> {
+pub(super) async fn new(State(web): State<Web>, session: Session) -> Answer {
     page(&drawn(&web, &session, None, Form::fresh(), Vec::new()).await?)
 }
 
@@ -90,7 +95,7 @@ pub(super) async fn edit(
     State(web): State<Web>,
     session: Session,
     Path(id): Path<String>,
-) -> Outcome<Response> {
+) -> Answer {
     let automation = find(&web, &session, &id).await?;
     let form = Form::from_automation(&automation);
     let known = Some((automation.id.to_string(), automation.name));
@@ -100,19 +105,19 @@ pub(super) async fn edit(
 pub(super) async fn create(
     State(web): State<Web>,
     session: Session,
-    Posted(fields): Posted<Vec<(String, String)>>,
-) -> Outcome<Response> {
-    let (form, problems) = match submitted(fields) {
+    fields: Fields,
+) -> Answer {
+    let (form, problems) = match submitted(&fields) {
         Ok((form, draft)) => {
             let name = draft.name.clone();
             match automations::create(&web.app, session.workspace.id, draft).await {
                 Ok(made) => {
-                    return Ok(saved(
+                    return Ok(see_other_saying(
                         &format!("/app/automations/{}", made.id),
                         &format!("“{name}” is saved"),
                     ));
                 }
-                Err(Error::Invalid(problems)) => (form, problems),
+                Err(automations::Error::Invalid(problems)) => (form, problems),
                 Err(error) => return Err(failure(error)),
             }
         }
@@ -125,10 +130,10 @@ pub(super) async fn save(
     State(web): State<Web>,
     session: Session,
     Path(id): Path<String>,
-    Posted(fields): Posted<Vec<(String, String)>>,
-) -> Outcome<Response> {
+    fields: Fields,
+) -> Answer {
     let automation = find(&web, &session, &id).await?;
-    let (form, problems) = match submitted(fields) {
+    let (form, problems) = match submitted(&fields) {
         Ok((form, draft)) => {
             let patch = Patch {
                 name: Some(draft.name),
@@ -139,12 +144,12 @@ pub(super) async fn save(
             };
             match automations::patch(&web.app, session.workspace.id, automation.id, patch).await {
                 Ok(made) => {
-                    return Ok(saved(
+                    return Ok(see_other_saying(
                         &format!("/app/automations/{}", made.id),
                         &format!("“{}” is saved", made.name),
                     ));
                 }
-                Err(Error::Invalid(problems)) => (form, problems),
+                Err(automations::Error::Invalid(problems)) => (form, problems),
                 Err(error) => return Err(failure(error)),
             }
         }
@@ -157,15 +162,10 @@ pub(super) async fn save(
 /// The draft to be saved, or the form to be drawn again with its problems (none, when a button
 /// only changed the form).
 fn submitted(
-    fields: Vec<(String, String)>,
+    fields: &Fields,
 ) -> Result<(Form, automations::Draft), (Form, Vec<Problem>)> {
-    // The first `do` is the pressed button: a hidden one stands first for the Enter key.
-    let pressed = fields
-        .iter()
-        .rev()
-        .find(|(name, _)| name == "do")
-        .map(|(_, value)| value.clone());
-    let act = Act::parse(pressed.as_deref());
+    // Browsers send the pressed button only; Enter presses the first, which is a hidden "save".
+    let act = Act::parse(fields.optional("do"));
     let mut form = Form::from_fields(fields);
     if act != Act::Save {
         form.apply(act);
@@ -178,13 +178,13 @@ fn submitted(
 }
 
 /// A page with mistakes is not a success; one that was only rearranged is.
-fn again(edit: Edit) -> Outcome<Response> {
+fn again(edit: Edit) -> Answer {
     let status = if edit.any_error || !edit.problems.is_empty() {
         StatusCode::UNPROCESSABLE_ENTITY
     } else {
         StatusCode::OK
     };
-    Ok((status, page(&edit)?).into_response())
+    page_with(status, &edit)
 }
 
 async fn drawn(
@@ -193,7 +193,7 @@ async fn drawn(
     known: Option<(String, String)>,
     form: Form,
     problems: Vec<Problem>,
-) -> Outcome<Edit> {
+) -> Result<Edit, Error> {
     let flow = if form.trigger == "klaviyo_flow" {
         let event = form.event.trim();
         let event = if event.is_empty() { "Win back" } else { event };
@@ -201,11 +201,15 @@ async fn drawn(
     } else {
         None
     };
-    Ok(view(session.frame("automations"), known, form, flow, problems))
+    let title = match &known {
+        Some((_, name)) => name.clone(),
+        None => "New automation".to_owned(),
+    };
+    Ok(view(session.shell(Nav::Automations, title), known, form, flow, problems))
 }
 
 fn view(
-    frame: Frame,
+    shell: Shell,
     known: Option<(String, String)>,
     form: Form,
     flow: Option<FlowSetup>,
@@ -259,7 +263,7 @@ fn view(
         problems: errors.rest(),
         any_error,
         words: &WORDS,
-        frame,
+        shell,
     }
 }
 
@@ -327,6 +331,7 @@ impl ByPointer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::pages::parts::samples;
 
     fn problem(pointer: &str) -> Problem {
         Problem {
@@ -335,9 +340,8 @@ mod tests {
         }
     }
 
-    fn fields(act: &str) -> Vec<(String, String)> {
+    fn fields(act: &str) -> Fields {
         [
-            ("do", "save"),
             ("steps", "1"),
             ("name", "Welcome"),
             ("trigger", "opted_in"),
@@ -349,14 +353,13 @@ mod tests {
         ]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
     }
 
     #[test]
     fn the_pressed_button_decides_and_enter_saves() {
-        assert!(submitted(fields("")).is_ok());
-        let (form, problems) = submitted(fields("add")).unwrap_err();
+        assert!(submitted(&fields("")).is_ok());
+        let (form, problems) = submitted(&fields("add")).unwrap_err();
         assert_eq!((form.steps.len(), problems.len()), (2, 0));
     }
 
@@ -372,7 +375,7 @@ mod tests {
             "/steps",
         ];
         let edit = view(
-            Frame::default(),
+            Shell::sample(Nav::Automations),
             None,
             Form::fresh(),
             None,
@@ -388,11 +391,38 @@ mod tests {
 
     #[test]
     fn what_was_typed_comes_back_escaped() {
-        let (form, _) = submitted(fields("add")).unwrap_err();
-        let html = view(Frame::default(), None, form, None, Vec::new())
+        let (form, _) = submitted(&fields("add")).unwrap_err();
+        let html = view(Shell::sample(Nav::Automations), None, form, None, Vec::new())
             .render()
             .unwrap();
         assert!(html.contains("Hello &#60;b&#62;{{first_name}}"));
         assert!(!html.contains("<b>{{first_name}}"));
+    }
+
+
+    #[test]
+    fn the_editor_renders_for_each_trigger_and_kind() {
+        for (trigger, _) in TRIGGERS {
+            let mut form = Form::fresh();
+            trigger.clone_into(&mut form.trigger);
+            for kind in ["card", "media", "coupon", "kept"] {
+                form.apply(Act::AddStep);
+                let step = form.steps.last_mut().unwrap();
+                kind.clone_into(&mut step.kind);
+                if kind == "kept" {
+                    "{}".clone_into(&mut step.kept);
+                }
+            }
+            let flow = (trigger == "klaviyo_flow").then(|| FlowSetup {
+                url: "https://pagecast.example/flow".to_owned(),
+                key: "fk".to_owned(),
+                body: "{}".to_owned(),
+            });
+            let known = Some(("aut_1".to_owned(), "Left at the till".to_owned()));
+            let html = samples::html(&view(Shell::sample(Nav::Automations), known, form, flow, Vec::new()));
+            samples::clean(&html);
+            assert!(html.contains("name=\"s4_kept\""));
+            assert_eq!(html.contains("X-Pagecast-Key"), trigger == "klaviyo_flow");
+        }
     }
 }

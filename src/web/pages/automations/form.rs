@@ -1,11 +1,10 @@
 //! The automation editor's form: what the browser sends, as text, and the draft it means. Whatever
 //! was typed comes back as typed; a message the form cannot draw is carried along untouched.
 
-use std::collections::HashMap;
-
 use crate::automations::{Automation, Draft, Step, Trigger};
 use crate::delivery::content::{Button, Card, MediaKind, Message};
 use crate::delivery::Problem;
+use crate::web::pages::fields::Fields;
 
 pub(super) const MAX_STEPS: usize = 10;
 pub(super) const BUTTONS: usize = 3;
@@ -109,16 +108,12 @@ impl Form {
     }
 
     /// Reads the fields of a submitted form; `s0_text` is the text of the first step.
-    pub(super) fn from_fields(fields: Vec<(String, String)>) -> Self {
-        let mut fields: HashMap<String, String> = fields
-            .into_iter()
-            .map(|(name, value)| (name, value.replace("\r\n", "\n")))
-            .collect();
-        let mut take = |name: &str| fields.remove(name).unwrap_or_default();
+    pub(super) fn from_fields(fields: &Fields) -> Self {
+        let take = |name: &str| fields.get(name).to_owned();
         let count = take("steps").parse::<usize>().unwrap_or(0).min(MAX_STEPS);
         let steps = (0..count)
             .map(|i| {
-                let mut step = |name: &str| take(&format!("s{i}_{name}"));
+                let step = |name: &str| take(&format!("s{i}_{name}"));
                 StepForm {
                     wait: step("wait"),
                     unit: step("unit"),
@@ -434,7 +429,7 @@ mod tests {
     }
 
     /// What the browser would send back for this form.
-    fn sent(form: &Form) -> Vec<(String, String)> {
+    fn sent(form: &Form) -> Fields {
         let mut fields = vec![
             ("name".to_owned(), form.name.clone()),
             ("trigger".to_owned(), form.trigger.clone()),
@@ -468,7 +463,7 @@ mod tests {
                 fields.push((format!("s{i}_b{b}_url"), button.url.clone()));
             }
         }
-        fields
+        fields.into_iter().collect()
     }
 
     #[test]
@@ -536,7 +531,7 @@ mod tests {
             Trigger::OrderPaid {},
         ] {
             let before = automation(trigger, steps.clone());
-            let form = Form::from_fields(sent(&Form::from_automation(&before)));
+            let form = Form::from_fields(&sent(&Form::from_automation(&before)));
             let draft = form.draft().unwrap();
             assert_eq!(draft.trigger, before.trigger);
             assert_eq!(draft.steps, before.steps);
@@ -587,7 +582,7 @@ mod tests {
             title: "Shop".to_owned(),
             url: String::new(),
         };
-        let form = Form::from_fields(sent(&form));
+        let form = Form::from_fields(&sent(&form));
         assert_eq!(form.steps[0].buttons[0].title, "Shop");
         assert_eq!(form.steps[0].buttons().len(), 1);
     }

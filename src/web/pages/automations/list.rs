@@ -2,15 +2,20 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::Response;
 
-use super::figures::{self, Part};
+use super::figures;
 use super::trigger_words;
 use crate::analytics::{self, Figures};
 use crate::automations::{self, Automation};
-use crate::store::page::Cursor;
+use crate::store::page::{Cursor, Page};
 use crate::web::Web;
-use crate::web::pages::{Cursored, Frame, Outcome, Session, cursor, href, number, page, plural};
+use crate::web::pages::answer::{Answer, page};
+use crate::web::pages::format::{Format, number};
+use crate::web::pages::listing::{self, Cursored, cursor};
+use crate::web::pages::parts::{Pager, Tally};
+use crate::web::pages::session::Session;
+use crate::web::pages::shell::{Nav, Shell};
+use crate::web::pages::words;
 
 /// Each row asks for its figures, so a page holds fewer than elsewhere.
 const ROWS: i64 = 20;
@@ -18,10 +23,10 @@ const ROWS: i64 = 20;
 #[derive(Template)]
 #[template(path = "automations/list.html")]
 struct List {
-    frame: Frame,
+    shell: Shell,
     rows: Vec<Row>,
     first_page: bool,
-    next: Option<String>,
+    pager: Option<Pager>,
     window: String,
 }
 
@@ -32,8 +37,7 @@ struct Row {
     when: String,
     sent: String,
     all: String,
-    parts: Vec<Part>,
-    tally_words: String,
+    tally: Option<Tally>,
     clicked: String,
     orders: String,
     net: String,
@@ -43,43 +47,93 @@ pub(super) async fn show(
     State(web): State<Web>,
     session: Session,
     Query(asked): Query<Cursored>,
-) -> Outcome<Response> {
+) -> Answer {
     let ws = session.workspace.id;
     let from = Cursor {
         limit: ROWS,
         ..cursor(&asked.cursor)?
     };
     let found = automations::list(&web.app, ws, from).await?;
-    let mut rows = Vec::with_capacity(found.rows.len());
+    let mut figures = Vec::with_capacity(found.rows.len());
     for automation in &found.rows {
-        let figures = analytics::automation(&web.app, ws, automation.id).await?;
-        rows.push(row(&session, automation, &figures));
+        figures.push(analytics::automation(&web.app, ws, automation.id).await?);
     }
-    page(&List {
-        rows,
-        first_page: asked.cursor.is_empty(),
-        next: found
-            .next
-            .map(|next| href("/app/automations", &[("cursor", &next)])),
-        window: plural(session.workspace.attribution_window_days, "day", "days"),
-        frame: session.frame("automations"),
-    })
+    page(&view(&session, &asked, &found, &figures))
 }
 
-fn row(session: &Session, automation: &Automation, figures: &Figures) -> Row {
+fn view(session: &Session, asked: &Cursored, found: &Page<Automation>, figures: &[Figures]) -> List {
+    let f = &session.format();
+    List {
+        rows: found
+            .rows
+            .iter()
+            .zip(figures)
+            .map(|(automation, figures)| row(f, automation, figures))
+            .collect(),
+        first_page: asked.cursor.is_empty(),
+        pager: listing::pager("/app/automations", &[], &asked.cursor, &found),
+        window: words::count(session.workspace.attribution_window_days, "day", "days"),
+        shell: session.shell(Nav::Automations, "Automations"),
+    }
+}
+
+fn row(f: &Format, automation: &Automation, figures: &Figures) -> Row {
     let (_, title, _) = trigger_words(&automation.trigger);
     let steps = i64::try_from(automation.steps.len()).unwrap_or(i64::MAX);
     Row {
         id: automation.id.to_string(),
         name: automation.name.clone(),
         status: automation.status.clone(),
-        when: format!("{title}, {}", plural(steps, "step", "steps")),
+        when: format!("{title}, {}", words::count(steps, "step", "steps")),
         sent: number(figures.sent),
         all: number(figures.audience()),
-        parts: figures::parts(figures),
-        tally_words: figures::tally_words(figures),
+        tally: (figures.audience() > 0).then(|| Tally::of(figures, |_| None).mini()),
         clicked: number(figures.clicked),
         orders: number(figures.orders),
-        net: figures::net(session, figures),
+        net: figures::net(f, figures),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::automations::Trigger;
+    use crate::store::ids::{AutomationId, WorkspaceId};
+    use crate::web::pages::listing::samples::{NOW, clean, html, session};
+
+
+    #[test]
+    fn the_list_shows_figures_and_a_switch_or_how_to_begin() {
+        let automation = Automation {
+            id: AutomationId(1),
+            workspace: WorkspaceId(1),
+            name: "Welcome".to_owned(),
+            trigger: Trigger::OptedIn {},
+            steps: Vec::new(),
+            stop_on_order: false,
+            status: "off".to_owned(),
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        let figures = Figures {
+            sent: 9,
+            queued: 1,
+            ..Figures::default()
+        };
+        let found = Page {
+            rows: vec![automation],
+            next: None,
+        };
+        let list = html(&view(&session(), &Cursored::default(), &found, &[figures]));
+        clean(&list);
+        assert!(list.contains("sent 9, waiting 1, of 10"));
+        assert!(list.contains("name=\"status\" value=\"on\""));
+        let none = Page {
+            rows: Vec::new(),
+            next: None,
+        };
+        let empty = html(&view(&session(), &Cursored::default(), &none, &[]));
+        clean(&empty);
+        assert!(empty.contains("Write an automation"));
     }
 }

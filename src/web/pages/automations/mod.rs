@@ -8,14 +8,16 @@ mod report;
 
 use axum::Router;
 use axum::extract::{Form, Path, State};
-use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use crate::automations::{self, Automation, Error, Patch, Trigger};
+use crate::automations::{self, Automation, Patch, Trigger};
 use crate::store::ids::AutomationId;
 use crate::web::Web;
-use crate::web::pages::{Failure, Outcome, Session, plural, refused, saved};
+use crate::web::pages::answer::{Answer, see_other_saying};
+use crate::web::pages::error::Error;
+use crate::web::pages::session::Session;
+use crate::web::pages::words;
 
 pub(super) fn router() -> Router<Web> {
     Router::new()
@@ -43,7 +45,7 @@ async fn switch(
     session: Session,
     Path(id): Path<String>,
     Form(switch): Form<Switch>,
-) -> Outcome<Response> {
+) -> Answer {
     let automation = find(&web, &session, &id).await?;
     let on = switch.status == "on";
     let patch = Patch {
@@ -58,14 +60,14 @@ async fn switch(
             } else {
                 &path
             };
-            let words = if on { "is on" } else { "is off" };
-            Ok(saved(back, &format!("“{}” {words}", automation.name)))
+            let toast = if on { "is on" } else { "is off" };
+            Ok(see_other_saying(back, &format!("“{}” {toast}", automation.name)))
         }
-        Err(Error::Invalid(problems)) => {
+        Err(automations::Error::Invalid(problems)) => {
             let why = problems
                 .first()
                 .map_or("It needs changes first.", |problem| problem.detail.as_str());
-            Ok(refused(&format!("{path}/edit"), why))
+            Ok(see_other_saying(&format!("{path}/edit"), why))
         }
         Err(error) => Err(failure(error)),
     }
@@ -75,28 +77,28 @@ async fn delete(
     State(web): State<Web>,
     session: Session,
     Path(id): Path<String>,
-) -> Outcome<Response> {
+) -> Answer {
     let automation = find(&web, &session, &id).await?;
     automations::delete(&web.app, session.workspace.id, automation.id)
         .await
         .map_err(failure)?;
-    Ok(saved(
+    Ok(see_other_saying(
         "/app/automations",
         &format!("“{}” is deleted", automation.name),
     ))
 }
 
-async fn find(web: &Web, session: &Session, id: &str) -> Outcome<Automation> {
-    let id: AutomationId = id.parse().map_err(|_| Failure::NotFound)?;
+async fn find(web: &Web, session: &Session, id: &str) -> Result<Automation, Error> {
+    let id: AutomationId = id.parse().map_err(|_| Error::NotFound)?;
     automations::find(&web.app, session.workspace.id, id)
         .await
         .map_err(failure)
 }
 
-fn failure(error: Error) -> Failure {
+fn failure(error: automations::Error) -> Error {
     match error {
-        Error::NotFound => Failure::NotFound,
-        other => Failure::from(anyhow::Error::from(other)),
+        automations::Error::NotFound => Error::NotFound,
+        other => Error::from(other),
     }
 }
 
@@ -137,9 +139,9 @@ fn trigger_words(trigger: &Trigger) -> (&'static str, String, String) {
 /// `1 day`, `90 minutes`, `2 hours`.
 fn wait_words(minutes: i64) -> String {
     match form::split_minutes(minutes) {
-        (n, "days") => plural(n, "day", "days"),
-        (n, "hours") => plural(n, "hour", "hours"),
-        (n, _) => plural(n, "minute", "minutes"),
+        (n, "days") => words::count(n, "day", "days"),
+        (n, "hours") => words::count(n, "hour", "hours"),
+        (n, _) => words::count(n, "minute", "minutes"),
     }
 }
 

@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 
 use crate::subscribers::{Status, Subscriber};
 use crate::web::Web;
+use crate::web::pages::words;
 
 pub(super) fn router() -> Router<Web> {
     Router::new()
@@ -19,7 +20,7 @@ pub(super) fn router() -> Router<Web> {
 }
 
 /// How a person is called here; Meta tells no name before they write, and some never do.
-fn name(subscriber: &Subscriber) -> String {
+pub(super) fn name(subscriber: &Subscriber) -> String {
     let parts = [&subscriber.first_name, &subscriber.last_name];
     let known: Vec<&str> = parts
         .into_iter()
@@ -35,10 +36,11 @@ fn name(subscriber: &Subscriber) -> String {
 }
 
 /// `data-status` of the badge, and its words.
-fn status_badge(status: Status) -> (&'static str, &'static str) {
-    match status {
-        Status::Subscribed => ("subscribed", "Subscribed"),
-        Status::OptedOut => ("opted_out", "Opted out"),
-        Status::NotSubscribed => ("draft", "Not subscribed"),
-    }
+fn status_badge(status: Status) -> (&'static str, String) {
+    let key = match status {
+        Status::Subscribed => "subscribed",
+        Status::OptedOut => "opted_out",
+        Status::NotSubscribed => "not_subscribed",
+    };
+    (key, words::status(key))
 }

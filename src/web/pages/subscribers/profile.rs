@@ -4,7 +4,6 @@ use askama::Template;
 use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::timeline::{self, Day};
@@ -17,8 +16,13 @@ use crate::store::ids::{RequestId, SubscriberId};
 use crate::store::page::{Cursor, MAX_LIMIT};
 use crate::subscribers::{self, Consent, Means, Status, Subscriber};
 use crate::web::Web;
-use crate::web::pages::links::source_words;
-use crate::web::pages::{Failure, Frame, Outcome, Session, Tab, number, page, plural, saved};
+use crate::web::pages::answer::{Answer, page, page_with, see_other_saying};
+use crate::web::pages::error::Error;
+use crate::web::pages::format::{Format, number};
+use crate::web::pages::listing::Tab;
+use crate::web::pages::session::Session;
+use crate::web::pages::shell::{Nav, Shell};
+use crate::web::pages::words;
 use crate::workspaces;
 
 /// How many messages and orders one page shows and counts.
@@ -41,11 +45,11 @@ pub(super) struct TagForm {
 #[derive(Template)]
 #[template(path = "subscribers/profile.html")]
 struct Profile {
-    frame: Frame,
+    shell: Shell,
     id: String,
     name: String,
     status: &'static str,
-    status_words: &'static str,
+    status_words: String,
     can_opt_out: bool,
     sub: String,
     capped_until: Option<String>,
@@ -67,7 +71,7 @@ struct Profile {
     ways: Vec<Way>,
     tags: Vec<String>,
     tag_input: String,
-    tag_error: String,
+    tag_error: &'static str,
 }
 
 struct Way {
@@ -92,22 +96,16 @@ pub(super) async fn show(
     session: Session,
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
-) -> Outcome<Response> {
+) -> Answer {
     let known = load(&web.app, &session, &id).await?;
-    page(&profile(
-        &web.app,
-        &session,
-        &known,
-        &asked.show,
-        (String::new(), String::new()),
-    ))
+    page(&view(&session, &known, &asked.show))
 }
 
 pub(super) async fn opt_out(
     State(web): State<Web>,
     session: Session,
     Path(id): Path<String>,
-) -> Outcome<Response> {
+) -> Answer {
     let app = &web.app;
     let subscriber = find(app, &session, &id).await?;
     // One press of the button is one decision: the key is of this request only.
@@ -123,7 +121,7 @@ pub(super) async fn opt_out(
     )
     .await?;
     tx.commit().await?;
-    Ok(saved(
+    Ok(see_other_saying(
         &format!("/app/subscribers/{}", subscriber.id),
         &format!("{} is opted out", name(&subscriber)),
     ))
@@ -134,7 +132,7 @@ pub(super) async fn tag(
     session: Session,
     Path(id): Path<String>,
     Form(form): Form<TagForm>,
-) -> Outcome<Response> {
+) -> Answer {
     let app = &web.app;
     let subscriber = find(app, &session, &id).await?;
     let add = form.add.trim();
@@ -142,8 +140,12 @@ pub(super) async fn tag(
         && let Some(error) = tag_problem(add)
     {
         let known = load(app, &session, &id).await?;
-        let drawn = profile(app, &session, &known, "", (form.add, error.to_owned()));
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&drawn)?).into_response());
+        let drawn = Profile {
+            tag_input: form.add,
+            tag_error: error,
+            ..view(&session, &known, "")
+        };
+        return page_with(StatusCode::UNPROCESSABLE_ENTITY, &drawn);
     }
     let list = |tag: &str| -> Vec<String> {
         Some(tag.to_owned())
@@ -159,12 +161,12 @@ pub(super) async fn tag(
         &list(&form.remove),
     )
     .await?;
-    let words = if form.remove.is_empty() {
+    let toast = if form.remove.is_empty() {
         format!("Tagged “{add}”")
     } else {
         format!("Tag “{}” removed", form.remove)
     };
-    Ok(saved(&format!("/app/subscribers/{}", subscriber.id), &words))
+    Ok(see_other_saying(&format!("/app/subscribers/{}", subscriber.id), &toast))
 }
 
 /// What is wrong with a new tag, if anything.
@@ -177,16 +179,16 @@ fn tag_problem(tag: &str) -> Option<&'static str> {
     }
 }
 
-async fn find(app: &App, session: &Session, id: &str) -> Outcome<Subscriber> {
+async fn find(app: &App, session: &Session, id: &str) -> Result<Subscriber, Error> {
     let Ok(id) = id.parse::<SubscriberId>() else {
-        return Err(Failure::NotFound);
+        return Err(Error::NotFound);
     };
     subscribers::find(app, session.workspace.id, id)
         .await?
-        .ok_or(Failure::NotFound)
+        .ok_or(Error::NotFound)
 }
 
-async fn load(app: &App, session: &Session, id: &str) -> Outcome<Known> {
+async fn load(app: &App, session: &Session, id: &str) -> Result<Known, Error> {
     let ws = session.workspace.id;
     let subscriber = find(app, session, id).await?;
     let filter = OrderFilter {
@@ -213,14 +215,9 @@ async fn load(app: &App, session: &Session, id: &str) -> Outcome<Known> {
     })
 }
 
-fn profile(
-    app: &App,
-    session: &Session,
-    known: &Known,
-    show: &str,
-    (tag_input, tag_error): (String, String),
-) -> Profile {
-    let now = app.clock.now();
+fn view(session: &Session, known: &Known, show: &str) -> Profile {
+    let f = &session.format();
+    let now = f.now();
     let subscriber = &known.subscriber;
     let (status, status_words) = status_badge(subscriber.status);
     let path = format!("/app/subscribers/{}", subscriber.id);
@@ -238,47 +235,47 @@ fn profile(
     };
     let mut entries = Vec::new();
     if matches!(show, "" | "consent") {
-        entries.extend(known.consents.iter().map(|row| timeline::consent(session, row)));
+        entries.extend(known.consents.iter().map(|row| timeline::consent(f, row)));
     }
     if matches!(show, "" | "messages") {
         entries.extend(
             known
                 .messages
                 .iter()
-                .flat_map(|row| timeline::message(session, row)),
+                .flat_map(|row| timeline::message(f, row)),
         );
     }
     if matches!(show, "" | "orders") {
-        entries.extend(known.orders.iter().map(|row| timeline::order(session, row)));
+        entries.extend(known.orders.iter().map(|row| timeline::order(f, row)));
     }
     let count = |of: fn(&LogEntry) -> bool| known.messages.iter().filter(|row| of(row)).count();
-    let words = |n: usize| number(i64::try_from(n).unwrap_or(i64::MAX));
+    let count_words = |n: usize| number(i64::try_from(n).unwrap_or(i64::MAX));
     let cap_until = subscriber
         .last_marketing_at
         .map(|at| at + session.workspace.cap_hours * HOUR)
         .filter(|until| *until > now && subscriber.status == Status::Subscribed);
-    let time = |at: Option<i64>| at.map_or_else(|| "None".to_owned(), |at| session.time(at));
+    let time = |at: Option<i64>| at.map_or_else(|| "None".to_owned(), |at| f.time(at));
     Profile {
         id: subscriber.id.to_string(),
         name: name(subscriber),
         status,
         status_words,
         can_opt_out: subscriber.status == Status::Subscribed,
-        sub: sub(session, known),
-        capped_until: cap_until.map(|at| session.time(at)),
+        sub: sub(f, known),
+        capped_until: cap_until.map(|at| f.time(at)),
         last_marketing: time(subscriber.last_marketing_at),
         cap_hours: session.workspace.cap_hours,
-        net: net(session, &known.orders),
-        orders_words: plural(
+        net: net(f, &known.orders),
+        orders_words: words::count(
             i64::try_from(known.orders.len()).unwrap_or(i64::MAX),
             "order",
             "orders",
         ),
         orders: known.orders.clone(),
         orders_complete: known.orders_complete,
-        sent: words(count(|row| row.status == "sent")),
-        read: words(count(|row| row.read_at.is_some())),
-        clicked: words(count(|row| row.clicked_at.is_some())),
+        sent: count_words(count(|row| row.status == "sent")),
+        read: count_words(count(|row| row.read_at.is_some())),
+        clicked: count_words(count(|row| row.clicked_at.is_some())),
         messages_note: messages_note(&known.messages),
         last_ordered: time(subscriber.last_ordered_at),
         last_clicked: time(subscriber.last_clicked_at),
@@ -288,17 +285,17 @@ fn profile(
             tab("messages", "Messages", Some(known.messages.len())),
             tab("orders", "Orders", Some(known.orders.len())),
         ],
-        days: timeline::days(session, entries),
+        days: timeline::days(f, entries),
         facts: facts(known),
-        ways: ways(session, subscriber, now),
+        ways: ways(f, session.workspace.cap_hours, subscriber),
         tags: known.tags.clone(),
-        tag_input,
-        tag_error,
-        frame: session.frame("subscribers"),
+        tag_input: String::new(),
+        tag_error: "",
+        shell: session.shell(Nav::Subscribers, name(subscriber)),
     }
 }
 
-fn sub(session: &Session, known: &Known) -> String {
+fn sub(f: &Format, known: &Known) -> String {
     let subscriber = &known.subscriber;
     let page = known
         .page_name
@@ -306,10 +303,10 @@ fn sub(session: &Session, known: &Known) -> String {
         .map_or_else(String::new, |page| format!(" of the Page {page}"));
     match (subscriber.status, subscriber.opted_in_at, subscriber.opted_out_at) {
         (Status::Subscribed, Some(at), _) => {
-            format!("Subscriber{page} since {}.", session.time(at))
+            format!("Subscriber{page} since {}.", f.time(at))
         }
         (Status::OptedOut, _, Some(at)) => {
-            format!("Opted out {}. Gets no marketing.", session.time(at))
+            format!("Opted out {}. Gets no marketing.", f.time(at))
         }
         _ => format!(
             "Opened a chat{} on {} and has not said yes to marketing.",
@@ -317,7 +314,7 @@ fn sub(session: &Session, known: &Known) -> String {
                 .page_name
                 .as_deref()
                 .map_or_else(String::new, |page| format!(" with the Page {page}")),
-            session.time(subscriber.created_at)
+            f.time(subscriber.created_at)
         ),
     }
 }
@@ -349,7 +346,7 @@ fn messages_note(messages: &[LogEntry]) -> String {
 }
 
 /// Net of what the messages earned, currencies kept apart.
-fn net(session: &Session, orders: &[Order]) -> String {
+fn net(f: &Format, orders: &[Order]) -> String {
     let mut sums: Vec<(&str, i64)> = Vec::new();
     for order in orders {
         let net = order.total - order.refunded;
@@ -362,7 +359,7 @@ fn net(session: &Session, orders: &[Order]) -> String {
         return "None yet".to_owned();
     }
     sums.iter()
-        .map(|(currency, net)| session.money(*net, currency))
+        .map(|(currency, net)| f.money(*net, currency))
         .collect::<Vec<_>>()
         .join(" + ")
 }
@@ -388,7 +385,7 @@ fn facts(known: &Known) -> Vec<(&'static str, String)> {
             subscriber
                 .source
                 .as_deref()
-                .map_or_else(|| "Not known".to_owned(), source_words),
+                .map_or_else(|| "Not known".to_owned(), words::source),
         ),
         (
             "Time zone",
@@ -400,13 +397,13 @@ fn facts(known: &Known) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn ways(session: &Session, subscriber: &Subscriber, now: i64) -> Vec<Way> {
+fn ways(f: &Format, cap_hours: i64, subscriber: &Subscriber) -> Vec<Way> {
+    let now = f.now();
     let marketing = match (subscriber.status, subscriber.has_token) {
         (Status::Subscribed, true) => Way {
             open: true,
             words: format!(
-                "Marketing, at most once in {} hours. Paid to Meta, unless the free window is open.",
-                session.workspace.cap_hours
+                "Marketing, at most once in {cap_hours} hours. Paid to Meta, unless the free window is open."
             ),
         },
         (Status::Subscribed, false) => Way {
@@ -427,12 +424,12 @@ fn ways(session: &Session, subscriber: &Subscriber, now: i64) -> Vec<Way> {
             open: true,
             words: format!(
                 "Free until {}, 24 hours after they last did something in the chat.",
-                session.time(at + DAY)
+                f.time(at + DAY)
             ),
         },
         Some(at) => Way {
             open: false,
-            words: format!("The free window ended {}.", session.time(at + DAY)),
+            words: format!("The free window ended {}.", f.time(at + DAY)),
         },
         None => Way {
             open: false,
@@ -445,6 +442,8 @@ fn ways(session: &Session, subscriber: &Subscriber, now: i64) -> Vec<Way> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::ids::{CampaignId, MessageKey, OrderId, OriginId, PageRowId};
+    use crate::web::pages::listing::samples::{NOW, clean, html, session};
 
     #[test]
     fn a_tag_is_one_line_of_1_to_50_characters() {
@@ -453,5 +452,115 @@ mod tests {
         assert!(tag_problem(&"é".repeat(51)).is_some());
         assert!(tag_problem("").is_some());
         assert!(tag_problem("a\nb").is_some());
+    }
+
+
+    fn known(status: Status) -> Known {
+        let id = SubscriberId(4);
+        let message = |status: &str, reason: Option<&str>| LogEntry {
+            message: MessageKey {
+                origin: OriginId(1),
+                subscriber: id,
+            },
+            subscriber: id,
+            subscriber_name: None,
+            kind: "campaign".to_owned(),
+            about: Some("Winter <blend>".to_owned()),
+            about_id: Some(CampaignId(3).to_string()),
+            status: status.to_owned(),
+            reason: reason.map(str::to_owned),
+            detail: None,
+            channel: Some("marketing_message".to_owned()),
+            due_at: NOW - HOUR,
+            sent_at: (status == "sent").then_some(NOW - HOUR),
+            delivered_at: (status == "sent").then_some(NOW - HOUR),
+            read_at: None,
+            clicked_at: (status == "sent").then_some(NOW - HOUR / 2),
+            attempts: 1,
+            orders: 0,
+        };
+        let consent = |action: &str| Consent {
+            action: action.to_owned(),
+            means: "card".to_owned(),
+            source: Some("qr".to_owned()),
+            text_shown: Some("At most one a day.".to_owned()),
+            at: NOW - DAY,
+        };
+        Known {
+            subscriber: Subscriber {
+                id,
+                page: PageRowId(1),
+                status,
+                first_name: None,
+                last_name: None,
+                source: None,
+                timezone: None,
+                customer_id: None,
+                klaviyo_profile_id: None,
+                has_token: true,
+                created_at: NOW - 2 * DAY,
+                opted_in_at: Some(NOW - DAY),
+                opted_out_at: (status == Status::OptedOut).then_some(NOW),
+                last_action_at: Some(NOW - DAY),
+                last_marketing_at: Some(NOW - HOUR),
+                last_clicked_at: None,
+                last_ordered_at: None,
+            },
+            page_name: Some("Hollow Pine".to_owned()),
+            consents: vec![consent("opted_in"), consent("opted_out")],
+            messages: vec![message("sent", None), message("skipped", Some("capped"))],
+            orders: vec![Order {
+                id: OrderId(9),
+                shop_order_id: "1".to_owned(),
+                name: "#1".to_owned(),
+                total: 6800,
+                refunded: 800,
+                currency: "USD".to_owned(),
+                ordered_at: NOW,
+                cancelled_at: None,
+                credit: None,
+            }],
+            orders_complete: true,
+            tags: vec!["vip".to_owned()],
+        }
+    }
+
+    #[test]
+    fn the_page_tells_everything_once_and_asks_before_it_opts_out() {
+        let page = html(&view(&session(), &known(Status::Subscribed), ""));
+        clean(&page);
+        for part in [
+            "At most one a day.",
+            "Winter &#60;blend&#62;",
+            "/app/orders/ord_",
+            "Next marketing message from",
+            "Also 1 skipped.",
+            "Remove the tag vip",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        let (before, dialog) = page.split_once("<dialog").unwrap();
+        assert!(!before.contains("/opt-out\""));
+        assert!(dialog.contains("/opt-out\""));
+    }
+
+    #[test]
+    fn who_opted_out_cannot_be_opted_out_again_and_tabs_narrow_the_story() {
+        let page = html(&view(&session(), &known(Status::OptedOut), "consent"));
+        clean(&page);
+        assert!(!page.contains("/opt-out"));
+        assert!(!page.contains("Winter"));
+        assert!(page.contains("At most one a day."));
+    }
+
+    #[test]
+    fn a_wrong_tag_comes_back_with_its_mistake() {
+        let page = html(&Profile {
+            tag_input: "x".repeat(51),
+            tag_error: "Shorten the tag to 50 characters.",
+            ..view(&session(), &known(Status::NotSubscribed), "")
+        });
+        clean(&page);
+        assert!(page.contains("id=\"tag-e\""));
     }
 }

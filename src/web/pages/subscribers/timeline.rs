@@ -4,9 +4,9 @@ use crate::analytics::LogEntry;
 use crate::attribution::Order;
 use crate::clock::Millis;
 use crate::subscribers::Consent;
-use crate::web::pages::links::source_words;
+use crate::web::pages::format::Format;
 use crate::web::pages::orders::{matched_words, span_words};
-use crate::web::pages::{Session, reason_words, status_words};
+use crate::web::pages::words;
 
 pub(super) struct Day {
     pub(super) label: String,
@@ -38,7 +38,7 @@ pub(super) struct Badge {
     pub(super) words: String,
 }
 
-pub(super) fn consent(session: &Session, row: &Consent) -> Entry {
+pub(super) fn consent(f: &Format, row: &Consent) -> Entry {
     let joined = row.action == "opted_in";
     let means = match row.means.as_str() {
         "card" => "on the opt-in card",
@@ -52,7 +52,7 @@ pub(super) fn consent(session: &Session, row: &Consent) -> Entry {
         "erasure" => "by asking that their data be erased",
         _ => "",
     };
-    let source = row.source.as_deref().filter(|_| joined).map(source_words);
+    let source = row.source.as_deref().filter(|_| joined).map(words::source);
     Entry {
         at: row.at,
         tone: if joined { "consent" } else { "stop" },
@@ -72,11 +72,11 @@ pub(super) fn consent(session: &Session, row: &Consent) -> Entry {
         note: source
             .map(|source| format!("Came in through: {source}."))
             .unwrap_or_default(),
-        when: session.clock_time(row.at),
+        when: f.clock(row.at),
     }
 }
 
-pub(super) fn message(session: &Session, row: &LogEntry) -> Vec<Entry> {
+pub(super) fn message(f: &Format, row: &LogEntry) -> Vec<Entry> {
     let at = row.sent_at.unwrap_or(row.due_at);
     let state = furthest(row);
     let verb = match row.status.as_str() {
@@ -93,13 +93,13 @@ pub(super) fn message(session: &Session, row: &LogEntry) -> Vec<Entry> {
         _ if row.about.is_none() => " a message",
         _ => "",
     };
-    let mut when = vec![session.clock_time(at)];
+    let mut when = vec![f.clock(at)];
     for (word, at) in [("delivered", row.delivered_at), ("read", row.read_at)] {
         if let Some(at) = at {
-            when.push(format!("{word} {}", session.clock_time(at)));
+            when.push(format!("{word} {}", f.clock(at)));
         }
     }
-    let why = row.reason.as_deref().map(reason_words);
+    let why = row.reason.as_deref().map(words::reason);
     let note = [why.as_deref(), row.detail.as_deref()]
         .into_iter()
         .flatten()
@@ -120,7 +120,7 @@ pub(super) fn message(session: &Session, row: &LogEntry) -> Vec<Entry> {
         }
         .to_owned(),
         badge: Some(Badge {
-            words: status_words(state),
+            words: words::status(state),
             status: state.to_owned(),
         }),
         said: None,
@@ -138,13 +138,13 @@ pub(super) fn message(session: &Session, row: &LogEntry) -> Vec<Entry> {
             badge: None,
             said: None,
             note: String::new(),
-            when: session.clock_time(clicked),
+            when: f.clock(clicked),
         });
     }
     entries
 }
 
-pub(super) fn order(session: &Session, row: &Order) -> Entry {
+pub(super) fn order(f: &Format, row: &Order) -> Entry {
     let credit = row.credit.as_ref();
     Entry {
         at: row.ordered_at,
@@ -157,7 +157,7 @@ pub(super) fn order(session: &Session, row: &Order) -> Entry {
         }),
         after: format!(
             ", {}{}",
-            session.money(row.total, &row.currency),
+            f.money(row.total, &row.currency),
             credit.map_or_else(String::new, |credit| format!(", owed to {}", credit.name))
         ),
         badge: row.cancelled_at.map(|_| Badge {
@@ -172,16 +172,16 @@ pub(super) fn order(session: &Session, row: &Order) -> Entry {
                 span_words(row.ordered_at - credit.touch_at)
             )
         }),
-        when: session.clock_time(row.ordered_at),
+        when: f.clock(row.ordered_at),
     }
 }
 
 /// Sorts newest first and puts each day under its own heading.
-pub(super) fn days(session: &Session, mut entries: Vec<Entry>) -> Vec<Day> {
+pub(super) fn days(f: &Format, mut entries: Vec<Entry>) -> Vec<Day> {
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
     let mut days: Vec<Day> = Vec::new();
     for entry in entries {
-        let label = session.day(entry.at);
+        let label = f.day(entry.at);
         match days.last_mut() {
             Some(day) if day.label == label => day.entries.push(entry),
             _ => days.push(Day {
