@@ -23,6 +23,7 @@ pub struct LogEntry {
     pub reason: Option<String>,
     pub detail: Option<String>,
     pub channel: Option<String>,
+    pub queued_at: Millis,
     pub due_at: Millis,
     pub sent_at: Option<Millis>,
     pub delivered_at: Option<Millis>,
@@ -45,7 +46,7 @@ pub struct LogFilter {
 
 const ROWS: &str = "SELECT m.origin_id, m.subscriber_id, s.first_name, s.last_name, m.kind,
         COALESCE(c.name, a.name) AS about, c.id AS campaign_id, a.id AS automation_id,
-        m.status, m.reason, m.detail, m.channel, m.due_at, m.sent_at, m.delivered_at, m.read_at,
+        m.status, m.reason, m.detail, m.channel, m.created_at, m.due_at, m.sent_at, m.delivered_at, m.read_at,
         m.clicked_at, m.attempts,
         (SELECT COUNT(*) FROM credits r
          WHERE r.origin_id = m.origin_id AND r.subscriber_id = m.subscriber_id
@@ -191,6 +192,7 @@ struct Row {
     reason: Option<String>,
     detail: Option<String>,
     channel: Option<String>,
+    created_at: Millis,
     due_at: Millis,
     sent_at: Option<Millis>,
     delivered_at: Option<Millis>,
@@ -225,6 +227,7 @@ impl From<Row> for LogEntry {
             reason: row.reason,
             detail: row.detail,
             channel: row.channel,
+            queued_at: row.created_at,
             due_at: row.due_at,
             sent_at: row.sent_at,
             delivered_at: row.delivered_at,

@@ -103,13 +103,20 @@ pub(super) struct FlowSetup {
     pub(super) body: String,
 }
 
-pub(super) async fn flow_setup(app: &App, ws: WorkspaceId, event: &str) -> Result<FlowSetup, Error> {
+pub(super) async fn flow_setup(
+    app: &App,
+    ws: WorkspaceId,
+    event: &str,
+) -> Result<FlowSetup, Error> {
     Ok(FlowSetup {
         url: format!(
             "{}/webhooks/klaviyo/{ws}/flow",
             app.config.public_url.trim_end_matches('/')
         ),
-        key: workspaces::flow_key(app, ws).await?.expose_secret().to_owned(),
+        key: workspaces::flow_key(app, ws)
+            .await?
+            .expose_secret()
+            .to_owned(),
         body: flow_body(event),
     })
 }
@@ -145,10 +152,7 @@ fn view(
 ) -> Connections {
     let f = &session.format();
     Connections {
-        pages: pages
-            .into_iter()
-            .map(|page| page_card(f, page))
-            .collect(),
+        pages: pages.into_iter().map(|page| page_card(f, page)).collect(),
         shop: shop.map(|shop| ShopCard {
             name: shop.name.unwrap_or_else(|| shop.domain.as_str().to_owned()),
             domain: shop.domain.as_str().to_owned(),
@@ -197,9 +201,10 @@ async fn refresh_names(State(web): State<Web>, session: Session) -> Answer {
 fn page_card(f: &Format, page: workspaces::Page) -> PageCard {
     let active = page.state == "active" && page.token.is_some();
     let paid = page.ad_account.is_some() && page.ad_token.is_some();
-    let attention = page.attention.clone().or_else(|| {
-        (!active).then(|| "Meta does not accept our access any more.".to_owned())
-    });
+    let attention = page
+        .attention
+        .clone()
+        .or_else(|| (!active).then(|| "Meta does not accept our access any more.".to_owned()));
     let (status, status_words) = match (active, paid && attention.is_none()) {
         (false, _) => ("broken", "Not working"),
         (true, false) => ("attention", "Needs attention"),
@@ -271,7 +276,11 @@ fn klaviyo_card(state: Option<(String, Option<String>)>) -> KlaviyoCard {
         },
         Some((state, attention)) if state == "active" => KlaviyoCard {
             connected: true,
-            status: if attention.is_some() { "attention" } else { "ok" },
+            status: if attention.is_some() {
+                "attention"
+            } else {
+                "ok"
+            },
             status_words: if attention.is_some() {
                 "Needs attention"
             } else {
@@ -283,9 +292,10 @@ fn klaviyo_card(state: Option<(String, Option<String>)>) -> KlaviyoCard {
             connected: true,
             status: "broken",
             status_words: "Not working",
-            attention: Some(attention.unwrap_or_else(|| {
-                "Klaviyo does not accept our access any more.".to_owned()
-            })),
+            attention: Some(
+                attention
+                    .unwrap_or_else(|| "Klaviyo does not accept our access any more.".to_owned()),
+            ),
         },
     }
 }
@@ -333,7 +343,9 @@ fn commands(ws: WorkspaceId) -> Vec<Command> {
         Command {
             id: "connect-klaviyo",
             title: "Connect Klaviyo",
-            line: format!("pagecast connect klaviyo --workspace {ws} --private-key-file klaviyo.txt"),
+            line: format!(
+                "pagecast connect klaviyo --workspace {ws} --private-key-file klaviyo.txt"
+            ),
             words: "With a private key, or with --refresh-token-file for an OAuth app. Prints the header for flows.",
         },
     ]
@@ -387,7 +399,14 @@ mod tests {
 
     #[test]
     fn nothing_connected_says_how_to_begin() {
-        let html = html(&view(&session(), Vec::new(), None, None, Vec::new(), flow()));
+        let html = html(&view(
+            &session(),
+            Vec::new(),
+            None,
+            None,
+            Vec::new(),
+            flow(),
+        ));
         clean(&html);
         for part in [
             "pagecast connect shop --workspace ws_",
@@ -431,9 +450,21 @@ mod tests {
             problem: None,
         };
         let klaviyo = Some(("active".to_owned(), None));
-        let html = html(&view(&session(), pages, Some(shop), klaviyo, vec![group], flow()));
+        let html = html(&view(
+            &session(),
+            pages,
+            Some(shop),
+            klaviyo,
+            vec![group],
+            flow(),
+        ));
         clean(&html);
-        for part in ["The password changed.", "act_9", "pine.myshopify.com", "Xy1"] {
+        for part in [
+            "The password changed.",
+            "act_9",
+            "pine.myshopify.com",
+            "Xy1",
+        ] {
             assert!(html.contains(part), "{part}");
         }
     }

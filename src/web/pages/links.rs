@@ -1,10 +1,10 @@
 //! Opt-in links: the ways in, their QR codes, and who came through them.
 
 use askama::Template;
+use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
-use axum::Router;
 use serde::Deserialize;
 
 use crate::opt_ins::{self, Link, LinkError, NewLink};
@@ -105,11 +105,7 @@ struct Fields {
     consent_text: String,
 }
 
-async fn list(
-    State(web): State<Web>,
-    session: Session,
-    Query(asked): Query<Cursored>,
-) -> Answer {
+async fn list(State(web): State<Web>, session: Session, Query(asked): Query<Cursored>) -> Answer {
     let found = opt_ins::links(&web.app, session.workspace.id, cursor(&asked.cursor)?).await?;
     page(&listed(&session, &asked, found))
 }
@@ -124,11 +120,7 @@ fn listed(session: &Session, asked: &Cursored, found: Page<Link>) -> List {
     }
 }
 
-async fn show(
-    State(web): State<Web>,
-    session: Session,
-    Path(id): Path<String>,
-) -> Answer {
+async fn show(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
     let id: LinkId = id.parse().map_err(|_| Error::NotFound)?;
     let link = opt_ins::link(&web.app, session.workspace.id, id)
         .await?
@@ -158,11 +150,7 @@ async fn new(session: Session) -> Answer {
     page(&blank(&session, &Fields::default()))
 }
 
-async fn create(
-    State(web): State<Web>,
-    session: Session,
-    Form(fields): Form<Fields>,
-) -> Answer {
+async fn create(State(web): State<Web>, session: Session, Form(fields): Form<Fields>) -> Answer {
     let mut form = blank(&session, &fields);
     if mark_problems(&mut form, &fields) {
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &form);
@@ -241,7 +229,6 @@ mod tests {
     use super::*;
     use crate::store::ids::WorkspaceId;
     use crate::web::pages::listing::samples::{clean, html, session};
-
 
     fn link() -> Link {
         Link {

@@ -118,11 +118,17 @@ pub(super) mod samples {
         }
         for name in ["for", "commandfor", "aria-describedby", "aria-labelledby"] {
             for value in values(name).iter().flat_map(|v| v.split_whitespace()) {
-                assert!(ids.contains(&value), "{name} points to {value}, which is not there");
+                assert!(
+                    ids.contains(&value),
+                    "{name} points to {value}, which is not there"
+                );
             }
         }
         for value in values("href").iter().filter_map(|v| v.strip_prefix('#')) {
-            assert!(ids.contains(&value), "a link leads to #{value}, which is not there");
+            assert!(
+                ids.contains(&value),
+                "a link leads to #{value}, which is not there"
+            );
         }
     }
 }

@@ -102,21 +102,12 @@ struct Detail {
     zone: String,
 }
 
-async fn list(
-    State(web): State<Web>,
-    session: Session,
-    Query(asked): Query<Asked>,
-) -> Answer {
+async fn list(State(web): State<Web>, session: Session, Query(asked): Query<Asked>) -> Answer {
     let app = &web.app;
     let filter = filter(&asked)?;
     let only = only(app, &session, &filter).await?;
-    let found = attribution::list(
-        app,
-        session.workspace.id,
-        &filter,
-        cursor(&asked.cursor)?,
-    )
-    .await?;
+    let found =
+        attribution::list(app, session.workspace.id, &filter, cursor(&asked.cursor)?).await?;
     page(&listed(&session, &asked, only, &found))
 }
 
@@ -137,10 +128,14 @@ fn listed(session: &Session, asked: &Asked, only: Option<Only>, found: &Page<Ord
     let tabs = if only.is_some() {
         Vec::new()
     } else {
-        [("", "All"), ("yes", "Owed to a message"), ("no", "Owed to none")]
-            .into_iter()
-            .map(|(key, label)| Tab::new(label, to(key), asked.credited == key))
-            .collect()
+        [
+            ("", "All"),
+            ("yes", "Owed to a message"),
+            ("no", "Owed to none"),
+        ]
+        .into_iter()
+        .map(|(key, label)| Tab::new(label, to(key), asked.credited == key))
+        .collect()
     };
     List {
         sub: format!(
@@ -150,7 +145,9 @@ fn listed(session: &Session, asked: &Asked, only: Option<Only>, found: &Page<Ord
         tabs,
         filtered: only.is_some() || !asked.credited.is_empty() || !asked.cursor.is_empty(),
         none: match (asked.credited.as_str(), only.is_some()) {
-            (_, true) => "No order is owed to it yet. Orders appear here within seconds of their payment.",
+            (_, true) => {
+                "No order is owed to it yet. Orders appear here within seconds of their payment."
+            }
             ("yes", _) => "No order has been owed to a message yet.",
             ("no", _) => "Every order is owed to a message.",
             _ => "You have seen them all.",
@@ -173,11 +170,7 @@ fn listed(session: &Session, asked: &Asked, only: Option<Only>, found: &Page<Ord
     }
 }
 
-async fn show(
-    State(web): State<Web>,
-    session: Session,
-    Path(id): Path<String>,
-) -> Answer {
+async fn show(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
     let app = &web.app;
     let ws = session.workspace.id;
     let id: OrderId = id.parse().map_err(|_| Error::NotFound)?;
@@ -198,8 +191,7 @@ fn detail(session: &Session, order: &Order, shop: Option<&str>) -> Detail {
         name: order.name.clone(),
         when: f.time(order.ordered_at),
         cancelled: order.cancelled_at.map(|at| f.time(at)),
-        in_shop: shop
-            .map(|shop| format!("https://{shop}/admin/orders/{}", order.shop_order_id)),
+        in_shop: shop.map(|shop| format!("https://{shop}/admin/orders/{}", order.shop_order_id)),
         credit: order.credit.as_ref().map(|c| credit(f, order, c)),
         journey: if young {
             "Nothing of ours in it so far. Shopify can be late with it, so we ask again within a day of the order."
@@ -379,7 +371,6 @@ mod tests {
         assert!(matches!(filter(&asked), Err(Error::NotFound)));
     }
 
-
     fn order(credit: bool) -> Order {
         Order {
             id: OrderId(9),
@@ -406,7 +397,11 @@ mod tests {
 
     #[test]
     fn a_credited_order_says_by_which_click_and_window() {
-        let html = html(&detail(&session(), &order(true), Some("pine.myshopify.com")));
+        let html = html(&detail(
+            &session(),
+            &order(true),
+            Some("pine.myshopify.com"),
+        ));
         clean(&html);
         for part in [
             "Cold brew &#60;kit&#62;",

@@ -100,11 +100,7 @@ async fn show(State(web): State<Web>, session: Session) -> Answer {
     page(&drawn(&web, &session, draft).await?)
 }
 
-async fn save(
-    State(web): State<Web>,
-    session: Session,
-    Form(fields): Form<Fields>,
-) -> Answer {
+async fn save(State(web): State<Web>, session: Session, Form(fields): Form<Fields>) -> Answer {
     let mut draft = Draft::from_fields(fields);
     let Some(workspace) = draft.check(&session.workspace) else {
         let settings = drawn(&web, &session, draft).await?;
@@ -137,16 +133,15 @@ async fn create_token(
     page(&settings)
 }
 
-async fn revoke_token(
-    State(web): State<Web>,
-    session: Session,
-    Path(id): Path<String>,
-) -> Answer {
+async fn revoke_token(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
     let id: TokenId = id.parse().map_err(|_| Error::NotFound)?;
     if !workspaces::revoke_token(&web.app, session.workspace.id, id).await? {
         return Err(Error::NotFound);
     }
-    Ok(see_other_saying("/app/settings#api", "The token opens nothing any more"))
+    Ok(see_other_saying(
+        "/app/settings#api",
+        "The token opens nothing any more",
+    ))
 }
 
 async fn drawn(web: &Web, session: &Session, form: Draft) -> Result<Settings, Error> {
@@ -285,8 +280,8 @@ fn is_time(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::pages::listing::samples::{NOW, clean, html, session};
     use crate::store::ids::WorkspaceId;
+    use crate::web::pages::listing::samples::{NOW, clean, html, session};
 
     fn workspace() -> Workspace {
         Workspace {
@@ -355,7 +350,6 @@ mod tests {
         assert!(draft.errors.quiet_end.is_some());
     }
 
-
     #[test]
     fn the_page_shows_what_was_typed_and_what_is_wrong_with_it() {
         let mut draft = Draft::from_workspace(&workspace());
@@ -383,7 +377,10 @@ mod tests {
         clean(&html);
         assert!(html.contains("data-copy=\"pc_secret\""));
         let id = TokenId(3);
-        let dialog = html.split_once(&format!("<dialog class=\"dialog\" id=\"revoke-{id}\"")).unwrap().1;
+        let dialog = html
+            .split_once(&format!("<dialog class=\"dialog\" id=\"revoke-{id}\""))
+            .unwrap()
+            .1;
         assert!(dialog.contains(&format!("action=\"/app/settings/tokens/{id}/revoke\"")));
     }
 }

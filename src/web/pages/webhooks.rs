@@ -78,11 +78,7 @@ struct Event {
     payload: String,
 }
 
-async fn list(
-    State(web): State<Web>,
-    session: Session,
-    Query(asked): Query<Asked>,
-) -> Answer {
+async fn list(State(web): State<Web>, session: Session, Query(asked): Query<Asked>) -> Answer {
     let failed = asked.failed == "1";
     let found = webhooks::list(
         &web.app,
@@ -111,11 +107,7 @@ fn listed(session: &Session, failed: bool, cursor: &str, found: &Page<Kept>) -> 
     }
 }
 
-async fn show(
-    State(web): State<Web>,
-    session: Session,
-    Path(id): Path<String>,
-) -> Answer {
+async fn show(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
     let id: WebhookId = id.parse().map_err(|_| Error::NotFound)?;
     let kept = webhooks::find(&web.app, Some(session.workspace.id), id)
         .await?
@@ -140,7 +132,10 @@ fn event(session: &Session, kept: Kept) -> Event {
             .map_or_else(|| "Not yet".to_owned(), |at| f.time(at)),
         attempts: number(kept.attempts),
         error: kept.error.clone().unwrap_or_default(),
-        size: format!("{} bytes", number(i64::try_from(body.len()).unwrap_or(i64::MAX))),
+        size: format!(
+            "{} bytes",
+            number(i64::try_from(body.len()).unwrap_or(i64::MAX))
+        ),
         pretty,
         cut,
         payload,
@@ -150,11 +145,7 @@ fn event(session: &Session, kept: Kept) -> Event {
     }
 }
 
-async fn replay(
-    State(web): State<Web>,
-    session: Session,
-    Path(id): Path<String>,
-) -> Answer {
+async fn replay(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
     let id: WebhookId = id.parse().map_err(|_| Error::NotFound)?;
     if !webhooks::replay(&web.app, Some(session.workspace.id), id).await? {
         return Err(Error::NotFound);
@@ -224,7 +215,10 @@ mod tests {
 
     #[test]
     fn json_is_indented_and_anything_else_stays_as_it_came() {
-        assert_eq!(readable(r#"{"a":1}"#), ("{\n  \"a\": 1\n}".to_owned(), true, None));
+        assert_eq!(
+            readable(r#"{"a":1}"#),
+            ("{\n  \"a\": 1\n}".to_owned(), true, None)
+        );
         assert_eq!(readable("a=1&b=2"), ("a=1&b=2".to_owned(), false, None));
     }
 
@@ -233,7 +227,6 @@ mod tests {
         let (text, _, cut) = readable(&"é".repeat(SHOWN));
         assert!(text.len() <= SHOWN && cut.is_some());
     }
-
 
     fn kept(error: Option<&str>, payload: &str) -> Kept {
         Kept {

@@ -79,8 +79,14 @@ struct ButtonView {
 
 /// What may stand in texts and addresses.
 const WORDS: [(&str, &str); 6] = [
-    ("{{first_name}}", "First name, where Meta or the shop told it"),
-    ("{{first_name|there}}", "The same, and “there” where nobody told it"),
+    (
+        "{{first_name}}",
+        "First name, where Meta or the shop told it",
+    ),
+    (
+        "{{first_name|there}}",
+        "The same, and “there” where nobody told it",
+    ),
     ("{{checkout_url}}", "The way back to an abandoned checkout"),
     ("{{items}}", "What is in the checkout or order, by name"),
     ("{{total}}", "What it costs"),
@@ -102,11 +108,7 @@ pub(super) async fn edit(
     page(&drawn(&web, &session, known, form, Vec::new()).await?)
 }
 
-pub(super) async fn create(
-    State(web): State<Web>,
-    session: Session,
-    fields: Fields,
-) -> Answer {
+pub(super) async fn create(State(web): State<Web>, session: Session, fields: Fields) -> Answer {
     let (form, problems) = match submitted(&fields) {
         Ok((form, draft)) => {
             let name = draft.name.clone();
@@ -161,9 +163,7 @@ pub(super) async fn save(
 
 /// The draft to be saved, or the form to be drawn again with its problems (none, when a button
 /// only changed the form).
-fn submitted(
-    fields: &Fields,
-) -> Result<(Form, automations::Draft), (Form, Vec<Problem>)> {
+fn submitted(fields: &Fields) -> Result<(Form, automations::Draft), (Form, Vec<Problem>)> {
     // Browsers send the pressed button only; Enter presses the first, which is a hidden "save".
     let act = Act::parse(fields.optional("do"));
     let mut form = Form::from_fields(fields);
@@ -205,7 +205,13 @@ async fn drawn(
         Some((_, name)) => name.clone(),
         None => "New automation".to_owned(),
     };
-    Ok(view(session.shell(Nav::Automations, title), known, form, flow, problems))
+    Ok(view(
+        session.shell(Nav::Automations, title),
+        known,
+        form,
+        flow,
+        problems,
+    ))
 }
 
 fn view(
@@ -255,8 +261,7 @@ fn view(
         metric: form.metric,
         event_error: errors.take("/trigger/event"),
         event: form.event,
-        trigger_error: [errors.take("/trigger/kind"), errors.take("/trigger")]
-            .concat(),
+        trigger_error: [errors.take("/trigger/kind"), errors.take("/trigger")].concat(),
         flow,
         steps,
         can_add,
@@ -331,7 +336,7 @@ impl ByPointer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::pages::parts::samples;
+    use crate::web::pages::listing::samples;
 
     fn problem(pointer: &str) -> Problem {
         Problem {
@@ -392,13 +397,18 @@ mod tests {
     #[test]
     fn what_was_typed_comes_back_escaped() {
         let (form, _) = submitted(&fields("add")).unwrap_err();
-        let html = view(Shell::sample(Nav::Automations), None, form, None, Vec::new())
-            .render()
-            .unwrap();
+        let html = view(
+            Shell::sample(Nav::Automations),
+            None,
+            form,
+            None,
+            Vec::new(),
+        )
+        .render()
+        .unwrap();
         assert!(html.contains("Hello &#60;b&#62;{{first_name}}"));
         assert!(!html.contains("<b>{{first_name}}"));
     }
-
 
     #[test]
     fn the_editor_renders_for_each_trigger_and_kind() {
@@ -419,7 +429,13 @@ mod tests {
                 body: "{}".to_owned(),
             });
             let known = Some(("aut_1".to_owned(), "Left at the till".to_owned()));
-            let html = samples::html(&view(Shell::sample(Nav::Automations), known, form, flow, Vec::new()));
+            let html = samples::html(&view(
+                Shell::sample(Nav::Automations),
+                known,
+                form,
+                flow,
+                Vec::new(),
+            ));
             samples::clean(&html);
             assert!(html.contains("name=\"s4_kept\""));
             assert_eq!(html.contains("X-Pagecast-Key"), trigger == "klaviyo_flow");

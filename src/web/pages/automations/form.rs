@@ -2,8 +2,8 @@
 //! was typed comes back as typed; a message the form cannot draw is carried along untouched.
 
 use crate::automations::{Automation, Draft, Step, Trigger};
-use crate::delivery::content::{Button, Card, MediaKind, Message};
 use crate::delivery::Problem;
+use crate::delivery::content::{Button, Card, MediaKind, Message};
 use crate::web::pages::fields::Fields;
 
 pub(super) const MAX_STEPS: usize = 10;
@@ -361,8 +361,9 @@ impl StepForm {
                 code: self.code.trim().to_owned(),
                 url: self.url.trim().to_owned(),
             },
-            "kept" => serde_json::from_str(&self.kept)
-                .map_err(|_| "This message was changed on the way. Choose a kind and write it anew.")?,
+            "kept" => serde_json::from_str(&self.kept).map_err(
+                |_| "This message was changed on the way. Choose a kind and write it anew.",
+            )?,
             _ => return Err("Choose what kind of message this is."),
         })
     }
@@ -550,7 +551,10 @@ mod tests {
             .into_iter()
             .map(|problem| problem.pointer)
             .collect();
-        assert_eq!(pointers, ["/trigger/after_minutes", "/steps/0/wait_minutes"]);
+        assert_eq!(
+            pointers,
+            ["/trigger/after_minutes", "/steps/0/wait_minutes"]
+        );
     }
 
     #[test]

@@ -61,7 +61,12 @@ pub(super) async fn show(
     page(&view(&session, &asked, &found, &figures))
 }
 
-fn view(session: &Session, asked: &Cursored, found: &Page<Automation>, figures: &[Figures]) -> List {
+fn view(
+    session: &Session,
+    asked: &Cursored,
+    found: &Page<Automation>,
+    figures: &[Figures],
+) -> List {
     let f = &session.format();
     List {
         rows: found
@@ -100,7 +105,6 @@ mod tests {
     use crate::automations::Trigger;
     use crate::store::ids::{AutomationId, WorkspaceId};
     use crate::web::pages::listing::samples::{NOW, clean, html, session};
-
 
     #[test]
     fn the_list_shows_figures_and_a_switch_or_how_to_begin() {

@@ -61,7 +61,10 @@ async fn switch(
                 &path
             };
             let toast = if on { "is on" } else { "is off" };
-            Ok(see_other_saying(back, &format!("“{}” {toast}", automation.name)))
+            Ok(see_other_saying(
+                back,
+                &format!("“{}” {toast}", automation.name),
+            ))
         }
         Err(automations::Error::Invalid(problems)) => {
             let why = problems
@@ -73,11 +76,7 @@ async fn switch(
     }
 }
 
-async fn delete(
-    State(web): State<Web>,
-    session: Session,
-    Path(id): Path<String>,
-) -> Answer {
+async fn delete(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
     let automation = find(&web, &session, &id).await?;
     automations::delete(&web.app, session.workspace.id, automation.id)
         .await

@@ -10,12 +10,12 @@ use crate::automations::{Automation, Step, Trigger};
 use crate::delivery::content::{MediaKind, Message};
 use crate::web::Web;
 use crate::web::pages::answer::{Answer, page};
+use crate::web::pages::connections::{FlowSetup, flow_setup};
 use crate::web::pages::format::number;
 use crate::web::pages::parts::{Bars, Tally};
 use crate::web::pages::session::Session;
 use crate::web::pages::shell::{Nav, Shell};
 use crate::web::pages::words;
-use crate::web::pages::connections::{FlowSetup, flow_setup};
 
 #[derive(Template)]
 #[template(path = "automations/report.html")]
@@ -132,22 +132,20 @@ fn message_words(message: &Message) -> (String, String) {
             },
         ),
         Message::Cards { cards, .. } => (
-            format!(
-                "“{}”",
-                cards.first().map_or("", |card| card.title.as_str())
-            ),
+            format!("“{}”", cards.first().map_or("", |card| card.title.as_str())),
             match cards.as_slice() {
                 [card] => with_buttons("Card", card.buttons.len()),
                 cards => format!("{} cards side by side.", cards.len()),
             },
         ),
         Message::Media { media, buttons, .. } => match media {
-            MediaKind::Image => ("A picture".to_owned(), with_buttons("Picture", buttons.len())),
+            MediaKind::Image => (
+                "A picture".to_owned(),
+                with_buttons("Picture", buttons.len()),
+            ),
             MediaKind::Video => ("A video".to_owned(), with_buttons("Video", buttons.len())),
         },
-        Message::Coupon { title, code, .. } => {
-            (format!("“{title}”"), format!("Coupon {code}."))
-        }
+        Message::Coupon { title, code, .. } => (format!("“{title}”"), format!("Coupon {code}.")),
     }
 }
 
@@ -158,7 +156,6 @@ mod tests {
     use crate::delivery::content::Card;
     use crate::store::ids::{AutomationId, WorkspaceId};
     use crate::web::pages::listing::samples::{NOW, clean, html, session};
-
 
     fn automation() -> Automation {
         Automation {

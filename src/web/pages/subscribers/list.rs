@@ -67,12 +67,7 @@ struct Row {
 }
 
 /// A tab: its word in the address, its label, what it filters, and what an empty list means.
-type State = (
-    &'static str,
-    &'static str,
-    Option<Status>,
-    &'static str,
-);
+type State = (&'static str, &'static str, Option<Status>, &'static str);
 
 const STATES: [State; 4] = [
     (
@@ -145,7 +140,13 @@ fn view(
         status,
         tabs: STATES
             .iter()
-            .map(|(key, label, ..)| Tab::new(label, address("/app/subscribers", &kept(key)), *key == status))
+            .map(|(key, label, ..)| {
+                Tab::new(
+                    label,
+                    address("/app/subscribers", &kept(key)),
+                    *key == status,
+                )
+            })
             .collect(),
         q: asked.q.trim().to_owned(),
         tag: asked.tag.trim().to_owned(),
@@ -164,12 +165,7 @@ fn view(
             .iter()
             .map(|subscriber| row(f, subscriber))
             .collect(),
-        pager: listing::pager(
-            "/app/subscribers",
-            &kept(status),
-            &asked.cursor,
-            found,
-        ),
+        pager: listing::pager("/app/subscribers", &kept(status), &asked.cursor, found),
         zone: f.zone(),
         shell: session.shell(Nav::Subscribers, "Subscribers"),
     }
@@ -207,7 +203,6 @@ mod tests {
     use super::*;
     use crate::store::ids::{PageRowId, SubscriberId};
     use crate::web::pages::listing::samples::{NOW, clean, html, session};
-
 
     fn subscriber() -> Subscriber {
         Subscriber {
@@ -266,7 +261,13 @@ mod tests {
         let first = html(&view(&session(), &asked("all"), &everyone, None, &none));
         clean(&first);
         assert!(first.contains("Nobody has come in yet"));
-        let left = html(&view(&session(), &asked("opted_out"), &everyone, None, &none));
+        let left = html(&view(
+            &session(),
+            &asked("opted_out"),
+            &everyone,
+            None,
+            &none,
+        ));
         assert!(left.contains("Nobody has opted out."));
         let filter = Filter {
             tag: Some("vip".to_owned()),

@@ -166,7 +166,10 @@ pub(super) async fn tag(
     } else {
         format!("Tag “{}” removed", form.remove)
     };
-    Ok(see_other_saying(&format!("/app/subscribers/{}", subscriber.id), &toast))
+    Ok(see_other_saying(
+        &format!("/app/subscribers/{}", subscriber.id),
+        &toast,
+    ))
 }
 
 /// What is wrong with a new tag, if anything.
@@ -301,7 +304,11 @@ fn sub(f: &Format, known: &Known) -> String {
         .page_name
         .as_deref()
         .map_or_else(String::new, |page| format!(" of the Page {page}"));
-    match (subscriber.status, subscriber.opted_in_at, subscriber.opted_out_at) {
+    match (
+        subscriber.status,
+        subscriber.opted_in_at,
+        subscriber.opted_out_at,
+    ) {
         (Status::Subscribed, Some(at), _) => {
             format!("Subscriber{page} since {}.", f.time(at))
         }
@@ -454,7 +461,6 @@ mod tests {
         assert!(tag_problem("a\nb").is_some());
     }
 
-
     fn known(status: Status) -> Known {
         let id = SubscriberId(4);
         let message = |status: &str, reason: Option<&str>| LogEntry {
@@ -471,6 +477,7 @@ mod tests {
             reason: reason.map(str::to_owned),
             detail: None,
             channel: Some("marketing_message".to_owned()),
+            queued_at: NOW - HOUR,
             due_at: NOW - HOUR,
             sent_at: (status == "sent").then_some(NOW - HOUR),
             delivered_at: (status == "sent").then_some(NOW - HOUR),

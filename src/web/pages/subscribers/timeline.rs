@@ -109,7 +109,11 @@ pub(super) fn message(f: &Format, row: &LogEntry) -> Vec<Entry> {
     let mut entries = vec![Entry {
         at,
         tone: "",
-        icon: if row.status == "skipped" { "ban" } else { "send" },
+        icon: if row.status == "skipped" {
+            "ban"
+        } else {
+            "send"
+        },
         before: format!("{verb}{thing}"),
         link: about,
         after: match row.channel.as_deref() {
