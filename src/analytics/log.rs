@@ -137,7 +137,8 @@ pub async fn attempts(
     ws: WorkspaceId,
     message: MessageKey,
 ) -> anyhow::Result<Vec<(Millis, String, String)>> {
-    let rows: Vec<(Millis, String, Option<i64>, Option<i64>, Option<String>)> = sqlx::query_as(
+    type Try = (Millis, String, Option<i64>, Option<i64>, Option<String>);
+    let rows: Vec<Try> = sqlx::query_as(
         "SELECT at, outcome, code, subcode, detail FROM attempts
          WHERE origin_id = $2 AND subscriber_id = $3 AND workspace_id = $1 ORDER BY id",
     )

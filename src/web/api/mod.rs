@@ -16,6 +16,8 @@ mod settings;
 mod shape;
 mod shapes;
 mod subscribers;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 
@@ -27,7 +29,7 @@ use axum::{Json, Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::web::Web;
-use crate::web::api::document::{components, document};
+use crate::web::api::document::document;
 use crate::web::api::problem::Problem;
 
 pub fn router(web: &Web) -> Router<Web> {
@@ -61,10 +63,6 @@ async fn no_such_method() -> Problem {
     )
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature is tower-http's"
-)]
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("A call of the API panicked.");
     Problem::internal().into_response()
