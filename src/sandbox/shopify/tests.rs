@@ -32,7 +32,13 @@ async fn orders_and_refunds_are_told_with_a_signature_over_the_raw_body() {
         .unwrap();
     let landing = "/?utm_id=cmp_1&pc_click=abc";
     let order = shopify
-        .pays(&ana, "32.00", landing, &[("pc_click", "abc")], Some(&token))
+        .pays(
+            &ana,
+            "32.00",
+            Some(landing),
+            &[("pc_click", "abc")],
+            Some(&token),
+        )
         .unwrap();
     shopify.refunds(order, "12.50").unwrap();
     shopify.cancels(order).unwrap();
