@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use axum::Router;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,8 +12,7 @@ use utoipa_axum::routes;
 use crate::web::Web;
 use crate::web::api::problem::{Document, FieldError};
 use crate::web::api::{
-    automations, campaigns, idempotency, messages, opt_in_links, orders, reports, settings,
-    subscribers,
+    automations, campaigns, messages, opt_in_links, orders, reports, settings, subscribers,
 };
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| complete(&routes_and_document().1));

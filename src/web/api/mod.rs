@@ -16,6 +16,8 @@ mod settings;
 mod shape;
 mod shapes;
 mod subscribers;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 
@@ -27,7 +29,7 @@ use axum::{Json, Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::web::Web;
-use crate::web::api::document::{components, document};
+use crate::web::api::document::document;
 use crate::web::api::problem::Problem;
 
 pub fn router(web: &Web) -> Router<Web> {
