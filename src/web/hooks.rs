@@ -2,11 +2,11 @@
 //! 401 and leaves no trace; what is signed but unreadable is kept with its error, and answered 200.
 
 use axum::Router;
-use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
@@ -18,8 +18,10 @@ use crate::web::Web;
 use crate::webhooks::{self, Arrival, Platform};
 use crate::{klaviyo, meta, shopify, workspaces};
 
-/// Larger bodies are refused before they are read.
+/// Larger bodies are refused.
 const MAX_BODY: usize = 5 * 1024 * 1024;
+/// Bodies that do not end are not heard out.
+const MAX_HEARD_OUT: usize = 64 * 1024 * 1024;
 
 pub fn router() -> Router<Web> {
     Router::new()
@@ -33,7 +35,7 @@ pub fn router() -> Router<Web> {
 /// A body as it came, whatever its content type says.
 struct Raw {
     headers: HeaderMap,
-    body: Bytes,
+    body: Vec<u8>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Raw {
@@ -41,21 +43,30 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, StatusCode> {
         let (parts, body) = request.into_parts();
-        let announced = parts
-            .headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        let mut stream = body.into_data_stream();
+        let mut body = Vec::new();
+        let mut length = 0;
+        // A body that is too long is read to its end all the same: a sender that is still writing
+        // would take an early answer for a broken connection.
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|_| StatusCode::BAD_REQUEST)?;
+            length += chunk.len();
+            if length > MAX_HEARD_OUT {
+                return Err(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            if length <= MAX_BODY {
+                body.extend_from_slice(&chunk);
+            } else {
+                body = Vec::new();
+            }
+        }
+        if length > MAX_BODY {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        match to_bytes(body, MAX_BODY).await {
-            Ok(body) => Ok(Self {
-                headers: parts.headers,
-                body,
-            }),
-            Err(error) if is_too_large(&error) => Err(StatusCode::PAYLOAD_TOO_LARGE),
-            Err(_) => Err(StatusCode::BAD_REQUEST),
-        }
+        Ok(Self {
+            headers: parts.headers,
+            body,
+        })
     }
 }
 
@@ -63,17 +74,6 @@ impl Raw {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
-}
-
-fn is_too_large(error: &axum::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if cause.to_string().contains("length limit exceeded") {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
 }
 
 /// One Shopify delivery. Its headers say what it is; without one of them it cannot be kept under
@@ -93,7 +93,7 @@ async fn from_shopify(State(app): State<App>, raw: Raw) -> Response {
         topic: headers.topic,
         account: headers.shop.as_str().to_owned(),
         triggered_at: headers.triggered_at,
-        body: raw.body.into(),
+        body: raw.body,
     };
     keep(&app, arrival).await
 }
@@ -151,7 +151,7 @@ async fn from_meta(State(app): State<App>, raw: Raw) -> Response {
         topic: about.topic,
         account: about.page,
         triggered_at: None,
-        body: raw.body.into(),
+        body: raw.body,
     };
     keep(&app, arrival).await
 }
@@ -238,7 +238,7 @@ async fn from_klaviyo(State(app): State<App>, Path(workspace): Path<String>, raw
         topic: first.map(|event| event.topic).unwrap_or_default(),
         account: workspace.to_string(),
         triggered_at: None,
-        body: raw.body.into(),
+        body: raw.body,
     };
     keep(&app, arrival).await
 }
@@ -266,7 +266,7 @@ async fn from_flow(State(app): State<App>, Path(workspace): Path<String>, raw: R
         topic: topic.unwrap_or_default(),
         account: workspace.to_string(),
         triggered_at: None,
-        body: raw.body.into(),
+        body: raw.body,
     };
     keep(&app, arrival).await
 }

@@ -7,4 +7,5 @@ mod campaigns;
 mod connections;
 mod crash;
 mod delivery;
+mod inbox;
 mod main_job;
