@@ -79,7 +79,10 @@ pub mod subscribers;
 pub mod workspaces;
 
 // surfaces
+pub mod cli;
+pub mod demo;
 pub mod sandbox;
+pub mod server;
 pub mod web;
 pub mod webhooks;
 pub mod worker;

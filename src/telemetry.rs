@@ -1,5 +1,6 @@
 //! Logs and metrics: readable, filterable, without personal data.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use anyhow::Context;
@@ -19,20 +20,20 @@ pub enum Reader {
 
 /// Sends the log to standard error as `LOG` and `LOG_FORMAT` say. Later calls change nothing.
 pub fn log(config: &Config, reader: Reader) -> anyhow::Result<()> {
-    // sqlx tells every statement at debug; slow ones are told at warn anyway.
-    let filter = EnvFilter::try_new(&config.log)
-        .with_context(|| format!("LOG: {:?} is not a filter; use info or debug", config.log))?;
+    // The queue's own comings and goings are no news, unless LOG asks for them by name.
+    let filter = EnvFilter::try_new(format!(
+        "apalis_core=warn,sqlx::postgres::notice=warn,{}",
+        config.log
+    ))
+    .with_context(|| format!("LOG: {:?} is not a filter; use info or debug", config.log))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let _ = match (config.log_json, reader) {
         (true, _) => builder.json().flatten_event(true).try_init(),
         (false, Reader::Server) => builder.try_init(),
-        (false, Reader::Person) => builder
-            .without_time()
-            .with_target(false)
-            .with_ansi(false)
-            .try_init(),
+        (false, Reader::Person) => builder.without_time().with_target(false).try_init(),
     };
     Ok(())
 }

@@ -320,13 +320,16 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
                         warm_up::halt(app, page.workspace, owner, page.id, *how, words).await?;
                     }
                 }
-                Effect::Probed => {
-                    if let Some(owner) = work.owner {
-                        warm_up::probed(app, owner, page.id).await?;
-                    }
-                }
-                Effect::OptOut | Effect::DropToken | Effect::NotBefore(_) => {}
+                Effect::Probed | Effect::OptOut | Effect::DropToken | Effect::NotBefore(_) => {}
             }
+        }
+    }
+    // Last: whoever waited for the first send must find the rest of its effects in place.
+    for (work, spoken) in done {
+        let first = work.vehicle.meta_campaign_id.is_some() && work.vehicle.probed_at.is_none();
+        if let Some(owner) = work.owner.filter(|_| first) {
+            let through = spoken.effects.contains(&Effect::Probed);
+            warm_up::probed(app, owner, page.id, through).await?;
         }
     }
     let busiest = done

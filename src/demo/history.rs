@@ -30,15 +30,31 @@ pub(super) async fn write(app: &App, page: PageRef, people: &[Seeded]) -> anyhow
             let sent = at + i * 4;
             let fate = fate(luck, clickers, sent);
             insert_message(&mut tx, page, campaign, person, sent, &fate).await?;
-            let Some(clicked) = fate.clicked else { continue };
+            let Some(clicked) = fate.clicked else {
+                continue;
+            };
             let click: ClickId = app.ids.next();
             insert_click(&mut tx, page, campaign, person, click, clicked).await?;
             if luck.per_mille(5) < 130 {
                 let order: OrderId = app.ids.next();
                 let placed = clicked + 7 * MINUTE + luck.per_mille(6) * MINUTE;
-                let sale = Sale { order, number, placed, total: 1_800 + luck.per_mille(7) * 6 };
+                let sale = Sale {
+                    order,
+                    number,
+                    placed,
+                    total: 1_800 + luck.per_mille(7) * 6,
+                };
                 number += 1;
-                insert_order(&mut tx, page, campaign, person, (click, clicked), &sale, luck).await?;
+                insert_order(
+                    &mut tx,
+                    page,
+                    campaign,
+                    person,
+                    (click, clicked),
+                    &sale,
+                    luck,
+                )
+                .await?;
             }
         }
     }
@@ -57,7 +73,10 @@ impl Luck {
 
     /// 0 to 999, another for each `salt` (splitmix64).
     fn per_mille(self, salt: u64) -> i64 {
-        let mut z = self.0.wrapping_mul(31).wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut z = self
+            .0
+            .wrapping_mul(31)
+            .wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         i64::try_from((z ^ (z >> 31)) % 1_000).unwrap_or(0)
@@ -74,16 +93,33 @@ struct Fate {
 
 fn fate(luck: Luck, clickers: i64, sent: Millis) -> Fate {
     match luck.per_mille(1) {
-        0..=24 => return Fate { skipped: Some("capped"), ..Fate::default() },
-        25..=33 => return Fate { skipped: Some("not_reachable"), ..Fate::default() },
+        0..=24 => {
+            return Fate {
+                skipped: Some("capped"),
+                ..Fate::default()
+            };
+        }
+        25..=33 => {
+            return Fate {
+                skipped: Some("not_reachable"),
+                ..Fate::default()
+            };
+        }
         _ => {}
     }
     let delivered = (luck.per_mille(2) < 950).then_some(sent + 2_000);
     let read = delivered
         .filter(|_| luck.per_mille(3) < 700)
         .map(|at| at + MINUTE + luck.per_mille(8) * MINUTE / 4);
-    let clicked = read.filter(|_| luck.per_mille(4) < clickers).map(|at| at + MINUTE);
-    Fate { skipped: None, delivered, read, clicked }
+    let clicked = read
+        .filter(|_| luck.per_mille(4) < clickers)
+        .map(|at| at + MINUTE);
+    Fate {
+        skipped: None,
+        delivered,
+        read,
+        clicked,
+    }
 }
 
 async fn insert_campaign(

@@ -56,7 +56,11 @@ pub(super) async fn subscribers(
             let left = (at + 20 * DAY).min(now - DAY);
             subscribers::opt_out(app, &mut tx, id, Means::Keyword, left, "seed-stop").await?;
         } else {
-            seeded.push(Seeded { id, customer: shopper.customer.id, opted_in_at: at });
+            seeded.push(Seeded {
+                id,
+                customer: shopper.customer.id,
+                opted_in_at: at,
+            });
         }
     }
     tx.commit().await?;
@@ -100,10 +104,16 @@ fn source(i: i64) -> &'static str {
 /// The ways in that new shoppers use; their addresses.
 pub(super) async fn links(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<String>> {
     let mut addresses = Vec::new();
-    for (name, source) in
-        [("Shop counter", "qr"), ("Instagram bio", "link"), ("Thank-you page", "checkout")]
-    {
-        let link = NewLink { name: name.into(), source: source.into(), ..NewLink::default() };
+    for (name, source) in [
+        ("Shop counter", "qr"),
+        ("Instagram bio", "link"),
+        ("Thank-you page", "checkout"),
+    ] {
+        let link = NewLink {
+            name: name.into(),
+            source: source.into(),
+            ..NewLink::default()
+        };
         addresses.push(opt_ins::create_link(app, ws, link).await?.url);
     }
     Ok(addresses)
@@ -118,7 +128,11 @@ pub(super) async fn automations(app: &App, ws: WorkspaceId, shop: &str) -> anyho
         "text": "Welcome, {{first_name|friend}}! Here is 10% off your first bag: HELLO10",
         "buttons": [{"kind": "url", "title": "Choose a roast", "url": format!("{shop}/collections/coffee")}]}}]);
     for (name, trigger, steps) in [
-        ("Abandoned checkout", json!({"kind": "checkout_abandoned", "after_minutes": 1}), reminder),
+        (
+            "Abandoned checkout",
+            json!({"kind": "checkout_abandoned", "after_minutes": 1}),
+            reminder,
+        ),
         ("Welcome", json!({"kind": "opted_in"}), welcome),
     ] {
         let draft = automations::Draft {
@@ -147,7 +161,11 @@ pub(super) async fn campaigns(app: &App, ws: WorkspaceId, shop: &str) -> anyhow:
         "buttons": [{"kind": "url", "title": "Early access", "url": format!("{shop}/pages/early-access")}]});
     for (name, message, at) in [
         ("Winter Blend is back", blend, None),
-        ("Black Friday: early access", friday, Some(now + 2 * DAY + 3 * HOUR)),
+        (
+            "Black Friday: early access",
+            friday,
+            Some(now + 2 * DAY + 3 * HOUR),
+        ),
     ] {
         let draft = campaigns::Draft {
             name: name.to_owned(),
@@ -158,9 +176,17 @@ pub(super) async fn campaigns(app: &App, ws: WorkspaceId, shop: &str) -> anyhow:
             utm: Vec::new(),
         };
         let campaign = campaigns::create(app, ws, draft).await.context(name)?;
-        campaigns::schedule(app, ws, campaign.id, Schedule { at, ..Schedule::default() })
-            .await
-            .context(name)?;
+        campaigns::schedule(
+            app,
+            ws,
+            campaign.id,
+            Schedule {
+                at,
+                ..Schedule::default()
+            },
+        )
+        .await
+        .context(name)?;
     }
     Ok(())
 }

@@ -196,9 +196,8 @@ async fn open_postgres(database_url: &str) -> anyhow::Result<Backend> {
             "open the queue's database; check DATABASE_URL and that the server is reachable",
         )?;
     patiently(|| PostgresStorage::setup(&pool)).await.context(
-        "set up the queue. It needs the schema apalis and the extension hstore: let the database \
-         user create both, or have an administrator run `CREATE EXTENSION hstore` and \
-         `CREATE SCHEMA apalis AUTHORIZATION` the user, then start again",
+        "set up the queue. It needs the schema apalis and the extensions hstore and pgcrypto; an \
+         administrator lets the database user make them with `GRANT CREATE ON DATABASE … TO …`",
     )?;
     Ok(Backend::Postgres(pool))
 }

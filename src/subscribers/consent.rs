@@ -2,8 +2,10 @@
 
 use crate::app::App;
 use crate::clock::Millis;
-use crate::store::Conn;
-use crate::store::ids::{SubscriberId, WorkspaceId};
+use crate::profiles::{self, Report};
+use crate::store::ids::{ConsentId, SubscriberId, WorkspaceId};
+use crate::store::sealed::sha256_hex;
+use crate::store::{Conn, clean};
 
 /// How we learned of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,49 +62,266 @@ impl Means {
     }
 }
 
-/// Writes the ledger and moves the subscriber's state; an event older than the state there is
-/// goes into the ledger only. `event_key` makes a repeat harmless. `true` if the person became
-/// subscribed by it (so a welcome may start).
+/// A decision of the person's, as the ledger keeps it.
+struct Decision<'a> {
+    action: &'static str,
+    means: Means,
+    source: Option<&'a str>,
+    text_shown: Option<&'a str>,
+    at: Millis,
+    event_key: &'a str,
+}
+
+/// The person's state before a decision.
+#[derive(sqlx::FromRow)]
+struct Before {
+    workspace_id: WorkspaceId,
+    opted_in_at: Option<Millis>,
+    opted_out_at: Option<Millis>,
+    erased_at: Option<Millis>,
+}
+
+impl Before {
+    fn is_subscribed(&self) -> bool {
+        self.opted_in_at.is_some() && self.opted_out_at.is_none() && self.erased_at.is_none()
+    }
+}
+
+/// Writes the ledger and moves the subscriber's state; an event older than the newest decision
+/// there is goes into the ledger only. `event_key` makes a repeat harmless. `true` if the person
+/// became subscribed by it (so a welcome may start).
 pub async fn opt_in(
-    _app: &App,
-    _conn: &mut Conn,
-    _id: SubscriberId,
-    _means: Means,
-    _how: OptIn,
-    _at: Millis,
-    _event_key: &str,
+    app: &App,
+    conn: &mut Conn,
+    id: SubscriberId,
+    means: Means,
+    how: OptIn,
+    at: Millis,
+    event_key: &str,
 ) -> anyhow::Result<bool> {
-    unimplemented!()
+    let Some(before) = before(conn, id).await? else {
+        return Ok(false);
+    };
+    let decision = Decision {
+        action: "opted_in",
+        means,
+        source: how.source.as_deref(),
+        text_shown: how.text_shown.as_deref(),
+        at,
+        event_key,
+    };
+    let Some(is_newest) = write(app, conn, before.workspace_id, id, &decision).await? else {
+        return Ok(false);
+    };
+    if let Some(token) = &how.token {
+        token_moved(app, conn, id, token, how.token_expires_at).await?;
+    }
+    sqlx::query(
+        "UPDATE subscribers SET timezone = COALESCE($2, timezone), source = COALESCE(source, $3)
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(how.timezone.as_deref().map(clean))
+    .bind(how.source.as_deref())
+    .execute(&mut *conn)
+    .await?;
+    if !is_newest || before.erased_at.is_some() {
+        return Ok(false);
+    }
+    sqlx::query(
+        "UPDATE subscribers SET opted_in_at = $2, opted_out_at = NULL, unreachable_at = NULL,
+             unreachable_reason = NULL, token_enabled = 1
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(at)
+    .execute(&mut *conn)
+    .await?;
+    let became = !before.is_subscribed();
+    if became {
+        tell(
+            app,
+            conn,
+            before.workspace_id,
+            id,
+            "Subscribed to Messenger",
+            &decision,
+        )
+        .await?;
+    }
+    Ok(became)
 }
 
 /// As [`opt_in`], the other way. `true` if the person was subscribed until now.
 pub async fn opt_out(
-    _app: &App,
-    _conn: &mut Conn,
-    _id: SubscriberId,
-    _means: Means,
-    _at: Millis,
-    _event_key: &str,
+    app: &App,
+    conn: &mut Conn,
+    id: SubscriberId,
+    means: Means,
+    at: Millis,
+    event_key: &str,
 ) -> anyhow::Result<bool> {
-    unimplemented!()
+    let Some(before) = before(conn, id).await? else {
+        return Ok(false);
+    };
+    let decision = Decision {
+        action: "opted_out",
+        means,
+        source: None,
+        text_shown: None,
+        at,
+        event_key,
+    };
+    let Some(is_newest) = write(app, conn, before.workspace_id, id, &decision).await? else {
+        return Ok(false);
+    };
+    if !is_newest {
+        return Ok(false);
+    }
+    sqlx::query("UPDATE subscribers SET opted_out_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(at)
+        .execute(&mut *conn)
+        .await?;
+    let was = before.is_subscribed();
+    if was {
+        tell(
+            app,
+            conn,
+            before.workspace_id,
+            id,
+            "Unsubscribed from Messenger",
+            &decision,
+        )
+        .await?;
+    }
+    Ok(was)
 }
 
-/// Meta refreshed or replaced the token without a new decision of the person.
-pub async fn token_moved(
-    _app: &App,
-    _conn: &mut Conn,
-    _id: SubscriberId,
-    _token: &str,
-    _expires_at: Option<Millis>,
+async fn before(conn: &mut Conn, id: SubscriberId) -> sqlx::Result<Option<Before>> {
+    sqlx::query_as(
+        "SELECT workspace_id, opted_in_at, opted_out_at, erased_at FROM subscribers WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// Appends to the ledger. `None` for a repeat, else whether it is the newest decision.
+async fn write(
+    app: &App,
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    id: SubscriberId,
+    decision: &Decision<'_>,
+) -> sqlx::Result<Option<bool>> {
+    let written = sqlx::query(
+        "INSERT INTO consents (id, workspace_id, subscriber_id, action, means, source, text_shown,
+             at, event_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(app.ids.next::<ConsentId>())
+    .bind(ws)
+    .bind(id)
+    .bind(decision.action)
+    .bind(decision.means.as_str())
+    .bind(decision.source)
+    .bind(decision.text_shown)
+    .bind(decision.at)
+    .bind(clean(decision.event_key))
+    .execute(&mut *conn)
+    .await?;
+    if written.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let newer: Option<(i64,)> =
+        sqlx::query_as("SELECT 1 FROM consents WHERE subscriber_id = $1 AND at > $2 LIMIT 1")
+            .bind(id)
+            .bind(decision.at)
+            .fetch_optional(conn)
+            .await?;
+    Ok(Some(newer.is_none()))
+}
+
+async fn tell(
+    app: &App,
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    subscriber: SubscriberId,
+    metric: &'static str,
+    decision: &Decision<'_>,
 ) -> anyhow::Result<()> {
-    unimplemented!()
+    let mut properties = serde_json::Map::new();
+    properties.insert("means".into(), decision.means.as_str().into());
+    if let Some(source) = decision.source {
+        properties.insert("source".into(), source.into());
+    }
+    let unique = sha256_hex(decision.event_key.as_bytes());
+    let event = Report {
+        workspace,
+        subscriber,
+        metric,
+        properties,
+        value: None,
+        at: decision.at,
+        unique_id: format!("msgr:{subscriber}:{}:{}", decision.action, &unique[..16]),
+    };
+    profiles::report(app, conn, event).await
+}
+
+/// Meta refreshed or replaced the token without a new decision of the person. A token belongs to
+/// one row of a Page: whoever had it before loses it.
+pub async fn token_moved(
+    app: &App,
+    conn: &mut Conn,
+    id: SubscriberId,
+    token: &str,
+    expires_at: Option<Millis>,
+) -> anyhow::Result<()> {
+    let token = clean(token);
+    sqlx::query(
+        "UPDATE subscribers SET token = NULL
+         WHERE token = $2 AND id <> $1
+           AND page_id = (SELECT p.page_id FROM subscribers p WHERE p.id = $1)",
+    )
+    .bind(id)
+    .bind(&token)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "UPDATE subscribers SET token = $2, token_expires_at = $3, token_seen_at = $4,
+             unreachable_at = NULL, unreachable_reason = NULL
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(&token)
+    .bind(expires_at)
+    .bind(app.clock.now())
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// A subscriber's ledger, newest first.
-pub async fn ledger(
-    _app: &App,
-    _ws: WorkspaceId,
-    _id: SubscriberId,
-) -> anyhow::Result<Vec<Consent>> {
-    unimplemented!()
+pub async fn ledger(app: &App, ws: WorkspaceId, id: SubscriberId) -> anyhow::Result<Vec<Consent>> {
+    type Row = (String, String, Option<String>, Option<String>, Millis);
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT action, means, source, text_shown, at FROM consents
+         WHERE workspace_id = $1 AND subscriber_id = $2 ORDER BY at DESC, id DESC LIMIT 200",
+    )
+    .bind(ws)
+    .bind(id)
+    .fetch_all(app.db.pool())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(action, means, source, text_shown, at)| Consent {
+            action,
+            means,
+            source,
+            text_shown,
+            at,
+        })
+        .collect())
 }

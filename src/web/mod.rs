@@ -5,6 +5,7 @@ pub mod hooks;
 pub mod ops;
 pub mod pages;
 pub mod public;
+mod qr;
 
 use axum::Router;
 

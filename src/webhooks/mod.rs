@@ -1,10 +1,14 @@
 //! Webhooks in: kept before the answer, understood by a job. The only place where a platform's
 //! event becomes a product function's call.
 
+mod checkouts;
 mod inbox;
+mod keywords;
 mod klaviyo;
 mod meta;
+mod privacy;
 mod process;
+mod seen;
 mod shopify;
 
 pub use inbox::{Arrival, Kept, Platform, find, list, receive, replay};

@@ -1,1 +1,199 @@
-//! What each event of this platform means for us.
+//! What each of Shopify's topics means for us.
+
+use serde_json::Map;
+
+use crate::app::App;
+use crate::attribution::{record_order, record_refund};
+use crate::automations::{self, Happening};
+use crate::shopify::money::decimal;
+use crate::shopify::payloads::{Checkout, Customer, Order, Product, Refund, ScopesUpdate};
+use crate::shopify::webhooks::named_shop;
+use crate::store::Conn;
+use crate::store::ids::WorkspaceId;
+use crate::subscribers::{self, Known};
+use crate::webhooks::process::{Delivery, Trouble, Understood};
+use crate::webhooks::{checkouts, privacy};
+use crate::workspaces::{self, Shop};
+
+pub(super) async fn apply(
+    app: &App,
+    conn: &mut Conn,
+    delivery: &Delivery,
+) -> Result<Understood, Trouble> {
+    // Only the body is signed: where it names the shop, the headers must agree.
+    if let Some(named) = named_shop(&delivery.body)
+        && !named.eq_ignore_ascii_case(&delivery.account)
+    {
+        let words = "The body names another shop than the headers; nothing was done.";
+        return Err(Trouble::Unreadable(words.to_owned()));
+    }
+    let Some(shop) = workspaces::shop_by_domain(conn, &delivery.account).await? else {
+        return Ok(unknown_shop(delivery));
+    };
+    let mut done = Understood {
+        workspace: Some(shop.workspace),
+        ..Understood::default()
+    };
+    match delivery.topic.as_str() {
+        "orders/create" | "orders/paid" | "orders/updated" | "orders/cancelled"
+        | "orders/fulfilled" => order(app, conn, &shop, delivery, &mut done).await?,
+        "refunds/create" => {
+            let refund = Refund::parse(&delivery.body).map_err(Trouble::unreadable)?;
+            record_refund(app, conn, shop.workspace, &refund).await?;
+        }
+        "checkouts/create" | "checkouts/update" => {
+            checkout(app, conn, &shop, delivery, &mut done).await?;
+        }
+        "customers/data_request" | "customers/redact" | "shop/redact" => {
+            privacy::obey(app, conn, &shop, delivery, &mut done).await?;
+        }
+        "customers/delete" => {
+            let customer = Customer::parse(&delivery.body).map_err(Trouble::unreadable)?;
+            subscribers::erase_customer(app, conn, shop.workspace, &known(&customer)).await?;
+            done.forget = true;
+        }
+        "customers/create" | "customers/update" | "customers/enable" | "customers/disable" => {
+            let customer = Customer::parse(&delivery.body).map_err(Trouble::unreadable)?;
+            let at = customer.updated_at.unwrap_or(delivery.received_at);
+            subscribers::save_customer(app, conn, shop.workspace, &known(&customer), at).await?;
+        }
+        "app/uninstalled" => {
+            let at = delivery.triggered_at.unwrap_or(delivery.received_at);
+            if !workspaces::shop_uninstalled(conn, shop.id, at).await? {
+                done.remark = Some(
+                    "The app was installed again since this notice; nothing was done.".to_owned(),
+                );
+            }
+        }
+        "app/scopes_update" => {
+            let scopes = ScopesUpdate::parse(&delivery.body).map_err(Trouble::unreadable)?;
+            workspaces::shop_scopes_changed(conn, shop.id, &scopes.current).await?;
+        }
+        "products/update" => {
+            let product = Product::parse(&delivery.body).map_err(Trouble::unreadable)?;
+            save_product(conn, shop.workspace, &product).await?;
+        }
+        _ => {}
+    }
+    Ok(done)
+}
+
+/// A demand about people of whom we keep nothing is done as soon as it is understood.
+fn unknown_shop(delivery: &Delivery) -> Understood {
+    let is_demand = privacy::is_demand(&delivery.topic);
+    Understood {
+        remark: (!is_demand).then(|| {
+            "No workspace is connected to this shop. Connect it, then replay this.".to_owned()
+        }),
+        forget: is_demand,
+        ..Understood::default()
+    }
+}
+
+async fn order(
+    app: &App,
+    conn: &mut Conn,
+    shop: &Shop,
+    delivery: &Delivery,
+    done: &mut Understood,
+) -> Result<(), Trouble> {
+    let order = Order::parse(&delivery.body).map_err(Trouble::unreadable)?;
+    let ws = shop.workspace;
+    let mut buyer = order.customer.as_ref().map(known).unwrap_or_default();
+    buyer.email = buyer.email.or(order.email.clone());
+    buyer.phone = buyer.phone.or(order.phone.clone());
+    let at = order
+        .customer
+        .as_ref()
+        .and_then(|customer| customer.updated_at)
+        .unwrap_or(order.updated_at);
+    subscribers::save_customer(app, conn, ws, &buyer, at).await?;
+    // Whoever came in with this checkout is, at the latest now, this customer.
+    if let Some(token) = &order.checkout_token {
+        for id in subscribers::by_checkout(conn, ws, token).await? {
+            subscribers::link_customer(app, conn, id, &buyer).await?;
+        }
+    }
+    record_order(app, conn, ws, &order).await?;
+    if delivery.topic != "orders/paid" || order.cancelled_at.is_some() {
+        return Ok(());
+    }
+    for subscriber in subscribers::recognise(app, conn, ws, &buyer).await? {
+        let mut context = Map::new();
+        context.insert("order_name".to_owned(), order.name.clone().into());
+        context.insert(
+            "total".to_owned(),
+            decimal(order.total, &order.currency).into(),
+        );
+        context.insert("currency".to_owned(), order.currency.clone().into());
+        let happening = Happening {
+            workspace: ws,
+            subscriber,
+            kind: "order_paid",
+            key: String::new(),
+            trigger_ref: order.id.to_string(),
+            context,
+            at: order.updated_at,
+        };
+        done.runs |= automations::start(app, conn, &happening).await? > 0;
+    }
+    Ok(())
+}
+
+async fn checkout(
+    app: &App,
+    conn: &mut Conn,
+    shop: &Shop,
+    delivery: &Delivery,
+    done: &mut Understood,
+) -> Result<(), Trouble> {
+    let checkout = Checkout::parse(&delivery.body).map_err(Trouble::unreadable)?;
+    let ws = shop.workspace;
+    let mut buyer = checkout.customer.as_ref().map(known).unwrap_or_default();
+    if let Some(customer) = &checkout.customer {
+        let at = customer.updated_at.unwrap_or(checkout.updated_at);
+        subscribers::save_customer(app, conn, ws, &buyer, at).await?;
+    }
+    buyer.email = buyer.email.or(checkout.email.clone());
+    buyer.phone = buyer.phone.or(checkout.phone.clone());
+    if !checkouts::save(conn, ws, &checkout).await? {
+        return Ok(());
+    }
+    let mut people = subscribers::recognise(app, conn, ws, &buyer).await?;
+    people.extend(subscribers::by_checkout(conn, ws, &checkout.token).await?);
+    people.sort();
+    people.dedup();
+    done.runs |= checkouts::start_abandoned(app, conn, ws, &people, &checkout.token).await?;
+    Ok(())
+}
+
+fn known(customer: &Customer) -> Known {
+    Known {
+        customer_id: Some(customer.id.to_string()),
+        email: customer.email.clone(),
+        phone: customer.phone.clone(),
+        klaviyo_profile_id: None,
+        first_name: customer.first_name.clone(),
+        last_name: customer.last_name.clone(),
+    }
+}
+
+async fn save_product(conn: &mut Conn, ws: WorkspaceId, product: &Product) -> anyhow::Result<()> {
+    sqlx::query(
+        "INSERT INTO products (workspace_id, id, title, handle, image_url, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (workspace_id, id) DO UPDATE SET
+             title = excluded.title, handle = excluded.handle, image_url = excluded.image_url,
+             updated_at = excluded.updated_at
+         WHERE products.updated_at <= excluded.updated_at",
+    )
+    .bind(ws)
+    .bind(product.id.to_string())
+    .bind(&product.title)
+    .bind(product.handle.as_deref())
+    .bind(product.image_url.as_deref())
+    .bind(product.updated_at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -144,7 +144,8 @@ async fn perform(app: &App, job: Job) -> anyhow::Result<()> {
 }
 
 fn rest_after(failures: u32) -> Duration {
-    Duration::from_secs(1 << (failures - 1).min(6)).min(Duration::from_secs(60))
+    let doubled = Duration::from_secs(1 << (failures - 1).min(6));
+    doubled.min(Duration::from_mins(1))
 }
 
 #[cfg(test)]

@@ -52,17 +52,13 @@ pub async fn connect_klaviyo(
     let (auth, key, tokens) = match secret {
         KlaviyoSecret::PrivateKey(key) => (Auth::PrivateKey(key.clone()), Some(key), None),
         KlaviyoSecret::RefreshToken(token) => {
-            let tokens = app
-                .klaviyo
-                .refresh(&token)
+            let tokens = patiently(|| app.klaviyo.refresh(&token))
                 .await
                 .map_err(|error| plain(&error))?;
             (Auth::Bearer(tokens.access.clone()), None, Some(tokens))
         }
     };
-    let account = app
-        .klaviyo
-        .account(&auth)
+    let account = patiently(|| app.klaviyo.account(&auth))
         .await
         .map_err(|error| plain(&error))?;
     let seal = |column: &str, value: Option<&SecretString>| {
@@ -102,12 +98,28 @@ pub async fn connect_klaviyo(
     Ok(())
 }
 
+/// Klaviyo lets through one of these calls a second: what it asks to wait, if it is short, is
+/// waited here.
+async fn patiently<T, Call, Answer>(call: Call) -> Result<T, Error>
+where
+    Call: Fn() -> Answer,
+    Answer: Future<Output = Result<T, Error>>,
+{
+    for _ in 0..2 {
+        match call().await {
+            Err(Error::Retry { after, .. }) if after <= 5 * SECOND => {
+                tokio::time::sleep(Duration::from_millis(after.unsigned_abs())).await;
+            }
+            other => return other,
+        }
+    }
+    call().await
+}
+
 /// Replaces our system webhook: Klaviyo never tells its secret or address again, so an old one
 /// cannot be trusted to be right.
 async fn create_webhook(app: &App, ws: WorkspaceId, auth: &Auth) -> anyhow::Result<()> {
-    let topics: Vec<String> = app
-        .klaviyo
-        .webhook_topics(auth)
+    let topics: Vec<String> = patiently(|| app.klaviyo.webhook_topics(auth))
         .await?
         .into_iter()
         .filter(|topic| !is_ours(topic))
@@ -125,10 +137,11 @@ async fn create_webhook(app: &App, ws: WorkspaceId, auth: &Auth) -> anyhow::Resu
         .keys
         .seal(&context("webhook_secret", ws), secret.expose_secret())?;
     let endpoint = format!("{}/webhooks/klaviyo/{ws}", app.config.public_url);
-    let id = app
-        .klaviyo
-        .create_webhook(auth, "Pagecast", &endpoint, &secret, &topics)
-        .await?;
+    let create = || {
+        app.klaviyo
+            .create_webhook(auth, "Pagecast", &endpoint, &secret, &topics)
+    };
+    let id = patiently(create).await?;
     sqlx::query(
         "UPDATE klaviyo_accounts SET webhook_id = $2, webhook_secret_sealed = $3 \
          WHERE workspace_id = $1",

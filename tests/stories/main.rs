@@ -4,6 +4,8 @@
 mod support;
 
 mod campaigns;
+mod connections;
 mod crash;
 mod delivery;
+mod inbox;
 mod main_job;

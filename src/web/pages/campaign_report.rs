@@ -551,6 +551,7 @@ mod tests {
             reason: Some("capped".to_owned()).filter(|_| status == "skipped"),
             detail: None,
             channel: None,
+            queued_at: at,
             due_at: at,
             sent_at: Some(at + 2_000).filter(|_| is_sent),
             delivered_at: Some(at + 3_000).filter(|_| is_sent),

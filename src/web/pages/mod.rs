@@ -26,6 +26,7 @@ mod campaigns;
 mod connections;
 
 mod links;
+mod listing;
 mod orders;
 mod overview;
 

@@ -38,6 +38,25 @@ pub struct Session {
 }
 
 impl Session {
+    /// A session for rendering templates with samples.
+    #[cfg(test)]
+    pub(in crate::web::pages) fn sample(now: Millis) -> Self {
+        Self {
+            workspace: Arc::new(Workspace {
+                id: WorkspaceId(1),
+                name: "Harbour Coffee".to_owned(),
+                timezone: "America/Los_Angeles".to_owned(),
+                quiet_hours: None,
+                cap_hours: 24,
+                attribution_window_days: 7,
+            }),
+            is_part: false,
+            shop: Some("harbour-coffee.myshopify.com".to_owned()),
+            toast: None,
+            now,
+        }
+    }
+
     pub fn ws(&self) -> WorkspaceId {
         self.workspace.id
     }

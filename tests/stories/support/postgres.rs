@@ -91,8 +91,7 @@ fn start() -> Option<String> {
             -c unix_socket_directories= -c fsync=off -c max_connections=300 >"$folder/log" 2>&1 &
         server=$!
         cat >/dev/null
-        pkill -QUIT -P "$server" 2>/dev/null || true
-        kill -QUIT "$server" 2>/dev/null || true
+        as "$bin/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true
         wait "$server" 2>/dev/null || true
         rm -rf "$folder"
     "#;

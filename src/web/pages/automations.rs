@@ -1,9 +1,0 @@
-//! The admin's pages of automations.
-
-use axum::Router;
-
-use crate::web::Web;
-
-pub(super) fn router() -> Router<Web> {
-    Router::new()
-}
