@@ -111,6 +111,43 @@ pub async fn campaign_log(
     })
 }
 
+/// An automation's messages, one row per step and person, newest first; `search` is not looked at.
+pub async fn automation_log(
+    app: &App,
+    ws: WorkspaceId,
+    id: AutomationId,
+    filter: &LogFilter,
+    cursor: Cursor,
+) -> anyhow::Result<Page<LogEntry>> {
+    let narrowed = match filter.status.as_deref().unwrap_or_default() {
+        "" => "$4 = ''",
+        "delivered" => "$4 <> '' AND m.status = 'sent' AND m.delivered_at IS NOT NULL",
+        "read" => "$4 <> '' AND m.status = 'sent' AND m.read_at IS NOT NULL",
+        "clicked" => "$4 <> '' AND m.status = 'sent' AND m.clicked_at IS NOT NULL",
+        _ => "m.status = $4",
+    };
+    // Each message of an automation has an origin of its own, so the origin is the row's place.
+    let sql = format!(
+        "{ROWS} WHERE m.workspace_id = $1 AND m.automation_id = $2 AND m.origin_id < $3
+             AND {narrowed} AND ($5 = '' OR m.reason = $5)
+         ORDER BY m.origin_id DESC LIMIT $6"
+    );
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(ws)
+        .bind(id)
+        .bind(cursor.after.unwrap_or(i64::MAX))
+        .bind(filter.status.as_deref().unwrap_or_default())
+        .bind(filter.reason.as_deref().unwrap_or_default())
+        .bind(cursor.limit + 1)
+        .fetch_all(app.db.pool())
+        .await?;
+    let page = cursor.cut(rows, |row| row.origin_id.0);
+    Ok(Page {
+        rows: page.rows.into_iter().map(LogEntry::from).collect(),
+        next: page.next,
+    })
+}
+
 /// The latest messages of one subscriber, newest first.
 pub async fn subscriber_log(
     app: &App,

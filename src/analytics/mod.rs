@@ -9,6 +9,6 @@ mod overview;
 pub use campaign::{
     Figures, LinkClicks, Revenue, automation, automations, campaign, campaign_links, campaigns,
 };
-pub use log::{LogEntry, LogFilter, attempts, campaign_log, subscriber_log};
+pub use log::{LogEntry, LogFilter, attempts, automation_log, campaign_log, subscriber_log};
 pub use needs::{Needs, needs};
 pub use overview::{Change, Day, Overview, overview};

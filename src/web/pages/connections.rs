@@ -182,11 +182,11 @@ async fn refresh_names(State(web): State<Web>, session: Session) -> Answer {
     }
     match profiles::refresh_names(app, ws).await {
         Ok(()) => {
-            let n = profiles::groups(app, ws).await?.len();
-            Ok(see_other_saying(
-                "/app/connections#segments",
-                &format!("{n} segments and lists known"),
-            ))
+            let toast = match profiles::groups(app, ws).await?.len() {
+                0 => "Klaviyo has no segments or lists yet".to_owned(),
+                n => format!("Segments and lists known: {n}"),
+            };
+            Ok(see_other_saying("/app/connections", &toast))
         }
         Err(error) => {
             tracing::warn!(workspace.id = %ws, "Klaviyo's segments could not be read: {error:#}");

@@ -1,8 +1,9 @@
 //! Reasons and money of an automation, as the list and the report draw them.
 
 use crate::analytics::Figures;
+use crate::store::ids::AutomationId;
 use crate::web::pages::format::Format;
-use crate::web::pages::parts::{Bar, Bars};
+use crate::web::pages::parts::{Bar, Bars, address};
 use crate::web::pages::words;
 
 pub(super) struct Ledger {
@@ -12,8 +13,16 @@ pub(super) struct Ledger {
     pub(super) net: String,
 }
 
-/// Why messages were skipped or failed.
-pub(super) fn bars(reasons: &[(String, i64)], is_grey: bool) -> Bars {
+/// Where the messages of one status, and of one reason if it is given, are listed.
+pub(super) fn rows(id: AutomationId, status: &str, reason: &str) -> String {
+    address(
+        &format!("/app/automations/{id}/messages"),
+        &[("status", status), ("reason", reason)],
+    )
+}
+
+/// Why messages were skipped (in grey) or failed.
+pub(super) fn bars(id: AutomationId, status: &str, reasons: &[(String, i64)]) -> Bars {
     Bars {
         rows: reasons
             .iter()
@@ -21,10 +30,10 @@ pub(super) fn bars(reasons: &[(String, i64)], is_grey: bool) -> Bars {
                 words: words::reason(reason),
                 note: words::reason_note(reason).to_owned(),
                 n: *n,
-                href: None,
+                href: Some(rows(id, status, reason)),
             })
             .collect(),
-        is_grey,
+        is_grey: status == "skipped",
     }
 }
 

@@ -4,6 +4,7 @@ mod editor;
 mod figures;
 mod form;
 mod list;
+mod messages;
 mod report;
 
 use axum::Router;
@@ -28,6 +29,7 @@ pub(super) fn router() -> Router<Web> {
             get(report::show).post(editor::save),
         )
         .route("/app/automations/{id}/edit", get(editor::edit))
+        .route("/app/automations/{id}/messages", get(messages::show))
         .route("/app/automations/{id}/status", post(switch))
         .route("/app/automations/{id}/delete", post(delete))
 }

@@ -27,6 +27,7 @@ struct Report {
     made: String,
     changed: Option<String>,
     all: String,
+    all_words: String,
     tally: Tally,
     delivered: String,
     read: String,
@@ -82,7 +83,8 @@ fn view(
         changed: (automation.updated_at > automation.created_at)
             .then(|| f.time(automation.updated_at)),
         all: number(figures.audience()),
-        tally: Tally::of(figures, |_| None),
+        all_words: words::count(figures.audience(), "message", "messages"),
+        tally: Tally::of(figures, |k| Some(figures::rows(automation.id, k, ""))),
         delivered: number(figures.delivered),
         read: number(figures.read),
         clicked: number(figures.clicked),
@@ -95,8 +97,8 @@ fn view(
         steps: automation.steps.iter().map(step).collect(),
         stop_on_order: automation.stop_on_order,
         ledgers: figures::ledgers(f, figures),
-        skipped: figures::bars(&figures.skipped_why, true),
-        failed: figures::bars(&figures.failed_why, false),
+        skipped: figures::bars(automation.id, "skipped", &figures.skipped_why),
+        failed: figures::bars(automation.id, "failed", &figures.failed_why),
         flow,
         shell: session.shell(Nav::Automations, automation.name.clone()),
     }
@@ -235,7 +237,11 @@ mod tests {
         let html = html(&view(&session(), &automation(), &figures, Some(flow)));
         clean(&html);
         for part in [
-            "3,414 messages, every one accounted for",
+            "3,414 messages</a>, every one accounted for",
+            &format!(
+                "/app/automations/{}/messages?status=skipped&#38;reason=ordered",
+                AutomationId(1)
+            ),
             "Wait 1 day",
             "“The kit”",
             "BACK10",

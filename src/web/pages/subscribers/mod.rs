@@ -4,6 +4,8 @@ mod list;
 mod profile;
 mod timeline;
 
+pub(super) use timeline::furthest;
+
 use axum::Router;
 use axum::routing::{get, post};
 

@@ -198,7 +198,7 @@ pub(super) fn days(f: &Format, mut entries: Vec<Entry>) -> Vec<Day> {
 }
 
 /// A sent message's badge says how far it got.
-fn furthest(row: &LogEntry) -> &str {
+pub(in crate::web::pages) fn furthest(row: &LogEntry) -> &str {
     if row.status != "sent" {
         &row.status
     } else if row.clicked_at.is_some() {
