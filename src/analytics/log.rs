@@ -131,15 +131,13 @@ pub async fn subscriber_log(
     Ok(rows.into_iter().map(LogEntry::from).collect())
 }
 
-/// When, outcome, Meta's code and subcode, words.
-type Try = (Millis, String, Option<i64>, Option<i64>, Option<String>);
-
 /// The tries of a message that did not simply succeed, oldest first: `(at, outcome, words)`.
 pub async fn attempts(
     app: &App,
     ws: WorkspaceId,
     message: MessageKey,
 ) -> anyhow::Result<Vec<(Millis, String, String)>> {
+    type Try = (Millis, String, Option<i64>, Option<i64>, Option<String>);
     let rows: Vec<Try> = sqlx::query_as(
         "SELECT at, outcome, code, subcode, detail FROM attempts
          WHERE origin_id = $2 AND subscriber_id = $3 AND workspace_id = $1 ORDER BY id",
@@ -149,7 +147,7 @@ pub async fn attempts(
     .bind(message.subscriber)
     .fetch_all(app.db.pool())
     .await?;
-    let told = |(at, outcome, code, subcode, detail): Try| {
+    let told = |(at, outcome, code, subcode, detail): (_, _, Option<i64>, Option<i64>, _)| {
         let number = match (code, subcode) {
             (Some(code), Some(subcode)) => Some(format!("error {code}/{subcode}")),
             (Some(code), None) => Some(format!("error {code}")),

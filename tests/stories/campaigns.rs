@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::story;
-use crate::support::Story;
 
 story! {
     async fn every_mistake_in_a_campaign_is_named_by_its_field(story: &mut Story) {

@@ -63,10 +63,6 @@ async fn no_such_method() -> Problem {
     )
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature is tower-http's"
-)]
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("A call of the API panicked.");
     Problem::internal().into_response()

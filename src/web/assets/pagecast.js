@@ -46,6 +46,10 @@
     const sample = JSON.parse($("[data-sample]")?.dataset.sample ?? "{}");
     const text = el.value.replace(/\{\{\s*(\w+)\s*\}\}/g, (m, k) => sample[k] ?? m);
     $$(`[data-shows="${el.dataset.preview}"]`).forEach(t => (t.textContent = text));
+    $$(`[data-shows-picture="${el.dataset.preview}"]`).forEach(t => {
+      t.hidden = !/^https:\/\//.test(text) || $('[name="media"]')?.value === "video" && el.name === "media_url";
+      if (!t.hidden) t.src = text;
+    });
   };
   on("input", "[data-preview]", preview);
   on("click", "[data-insert]", b => {
@@ -91,6 +95,8 @@
     });
     $$("[data-preview]", root).forEach(preview);
     $$("[data-max]", root).forEach(count);
+    /* a dialog that came open with the page holds the rest back */
+    $$("dialog[data-open]", root).forEach(d => { d.removeAttribute("data-open"); d.close(); d.showModal(); });
     /* a toast that came with the page */
     $$(".toast[data-toast]", root).forEach(t => setTimeout(() => t.remove(), 6000));
   };

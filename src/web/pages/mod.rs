@@ -16,7 +16,10 @@ pub mod shell;
 pub mod words;
 
 mod automations;
+mod campaign_edit;
+mod campaign_form;
 mod campaign_log;
+mod campaign_parts;
 mod campaign_report;
 mod campaigns;
 
@@ -45,6 +48,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(sign_in::router())
         .merge(overview::router())
         .merge(campaigns::router())
+        .merge(campaign_edit::router())
         .merge(campaign_report::router())
         .merge(subscribers::router())
         .merge(links::router())

@@ -76,7 +76,7 @@ fn view(
             .map(|(automation, figures)| row(f, automation, figures))
             .collect(),
         first_page: asked.cursor.is_empty(),
-        pager: listing::pager("/app/automations", &[], &asked.cursor, &found),
+        pager: listing::pager("/app/automations", &[], &asked.cursor, found),
         window: words::count(session.workspace.attribution_window_days, "day", "days"),
         shell: session.shell(Nav::Automations, "Automations"),
     }
