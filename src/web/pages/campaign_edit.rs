@@ -1,6 +1,8 @@
 //! Writing a campaign: message, audience, estimate, schedule, test. What has to be mended is said
 //! beside its field, and nothing that was typed is lost.
 
+use std::fmt;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -10,7 +12,7 @@ use axum::routing::{get, post};
 use jiff::civil::{Date, Time};
 
 use super::answer::{Answer, page, page_with, see_other, see_other_saying};
-use super::campaign_form::CampaignForm;
+use super::campaign_form::{ButtonSlot, CampaignForm};
 use super::campaign_parts::{Buttons, EstimatePart, Mark, Problems, When, condition_kinds};
 use super::campaigns::find;
 use super::error::{Error, of_campaign};
@@ -94,7 +96,7 @@ impl Edit {
         }
     }
 
-    fn max(&self, what: &str) -> usize {
+    fn max(what: &str) -> usize {
         match what {
             "text" => TEXT,
             "card" => CARD_TEXT,
@@ -106,7 +108,7 @@ impl Edit {
         &'a self,
         prefix: impl AsRef<str>,
         pointer: impl AsRef<str>,
-        slots: &'a [super::campaign_form::ButtonSlot],
+        slots: &'a [ButtonSlot],
     ) -> Buttons<'a> {
         Buttons {
             prefix: prefix.as_ref().to_owned(),
@@ -116,12 +118,12 @@ impl Edit {
         }
     }
 
-    fn card_prefix(&self, i: &usize) -> String {
-        format!("c{i}b")
-    }
-
-    fn card_pointer(&self, i: &usize) -> String {
-        format!("/message/cards/{i}/buttons")
+    fn card_buttons<'a>(&'a self, i: impl fmt::Display, slots: &'a [ButtonSlot]) -> Buttons<'a> {
+        self.buttons(
+            format!("c{i}b"),
+            format!("/message/cards/{i}/buttons"),
+            slots,
+        )
     }
 
     fn err(&self, pointer: impl AsRef<str>) -> Mark {
@@ -132,20 +134,20 @@ impl Edit {
         self.problems.aria(pointer.as_ref())
     }
 
-    fn card_err(&self, i: &usize, field: &str) -> Mark {
+    fn card_err(&self, i: impl fmt::Display, field: &str) -> Mark {
         self.problems.said(&format!("/message/cards/{i}{field}"))
     }
 
-    fn card_aria(&self, i: &usize, field: &str) -> Mark {
+    fn card_aria(&self, i: impl fmt::Display, field: &str) -> Mark {
         self.problems.aria(&format!("/message/cards/{i}{field}"))
     }
 
-    fn reply_err(&self, i: &usize) -> Mark {
+    fn reply_err(&self, i: impl fmt::Display) -> Mark {
         self.problems
             .said_under(&format!("/message/quick_replies/{i}"))
     }
 
-    fn condition_err(&self, list: &str, i: &usize) -> Mark {
+    fn condition_err(&self, list: &str, i: impl fmt::Display) -> Mark {
         self.problems.said_under(&format!("/audience/{list}/{i}"))
     }
 
@@ -153,7 +155,7 @@ impl Edit {
         self.form.cards.len() < CARDS
     }
 
-    fn is(&self, one: impl AsRef<str>, other: impl AsRef<str>) -> bool {
+    fn is(one: impl AsRef<str>, other: impl AsRef<str>) -> bool {
         one.as_ref() == other.as_ref()
     }
 
@@ -166,7 +168,7 @@ impl Edit {
         self.problems.said(&format!("/utm/{key}"))
     }
 
-    fn utm_default(&self, key: &str) -> String {
+    fn utm_default(key: &str) -> String {
         match key {
             "utm_source" => "pagecast".to_owned(),
             "utm_medium" => "messenger".to_owned(),

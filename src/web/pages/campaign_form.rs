@@ -182,7 +182,7 @@ impl CampaignForm {
                     .collect();
             }
             Message::Cards { text, cards } => {
-                form.kind = "cards".to_owned();
+                "cards".clone_into(&mut form.kind);
                 form.greeting = text.unwrap_or_default();
                 form.cards = cards.into_iter().map(CardSlot::of).collect();
             }
@@ -191,16 +191,17 @@ impl CampaignForm {
                 url,
                 buttons,
             } => {
-                form.kind = "media".to_owned();
-                form.media = match media {
-                    MediaKind::Image => "image".to_owned(),
-                    MediaKind::Video => "video".to_owned(),
+                "media".clone_into(&mut form.kind);
+                let name = match media {
+                    MediaKind::Image => "image",
+                    MediaKind::Video => "video",
                 };
+                name.clone_into(&mut form.media);
                 form.media_url = url;
                 form.media_buttons = buttons.into_iter().map(ButtonSlot::of).collect();
             }
             Message::Coupon { title, code, url } => {
-                form.kind = "coupon".to_owned();
+                "coupon".clone_into(&mut form.kind);
                 form.coupon_title = title;
                 form.coupon_code = code;
                 form.coupon_url = url;
@@ -349,6 +350,11 @@ impl ButtonSlot {
                 url: self.value.clone(),
             }
         }
+    }
+
+    /// What the value is called in the message.
+    pub(super) fn value_field(&self) -> &'static str {
+        if self.is_postback() { "payload" } else { "url" }
     }
 
     pub(super) fn is_postback(&self) -> bool {
