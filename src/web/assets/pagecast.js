@@ -44,7 +44,7 @@
      {{first_name}} and its like are filled from data-sample on the preview. */
   const preview = el => {
     const sample = JSON.parse($("[data-sample]")?.dataset.sample ?? "{}");
-    const text = el.value.replace(/\{\{\s*(\w+)\s*(?:\|[^}]*)?\}\}/g, (m, k) => sample[k] ?? m);
+    const text = el.value.replace(/\{\{\s*([\w.]+)\s*(?:\|([^}]*))?\}\}/g, (m, k, other) => sample[k] ?? other?.trim() ?? m);
     $$(`[data-shows="${el.dataset.preview}"]`).forEach(t => (t.textContent = text));
     $$(`[data-shows-picture="${el.dataset.preview}"]`).forEach(t => {
       t.hidden = !/^https:\/\//.test(text) || $('[name="media"]')?.value === "video" && el.name === "media_url";

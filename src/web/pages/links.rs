@@ -216,7 +216,7 @@ fn card(link: Link) -> Card {
             .split_once("://")
             .map_or(link.landing_url.as_str(), |(_, rest)| rest)
             .to_owned(),
-        source: words::source(&link.source).to_lowercase(),
+        source: words::source(&link.source),
         subscribers: number(link.subscribers),
         name: link.name,
         slug: link.slug,

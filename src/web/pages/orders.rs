@@ -289,7 +289,7 @@ fn credit(f: &Format, order: &Order, credit: &CreditView) -> Credit {
         (None, Some(id)) => (format!("/app/automations/{id}"), "automation"),
         (None, None) => ("/app/orders".to_owned(), "message"),
     };
-    let (matched, matched_sentence) = matched_words(&credit.matched_by);
+    let matched = matched(&credit.matched_by);
     Credit {
         about: credit.name.clone(),
         about_href,
@@ -300,37 +300,54 @@ fn credit(f: &Format, order: &Order, credit: &CreditView) -> Credit {
             .clone()
             .filter(|name| !name.trim().is_empty())
             .unwrap_or_else(|| "Name not known".to_owned()),
-        matched,
-        matched_sentence,
+        matched: matched.short,
+        matched_sentence: matched.sentence,
         touched: f.time(credit.touch_at),
-        after: format!(
+        after: words::sentence(&format!(
             "{} after the click",
             span_words(order.ordered_at - credit.touch_at)
-        ),
+        )),
         window: days_words(credit.window_days),
     }
 }
 
-/// How the click was found, short and as a sentence.
-pub(super) fn matched_words(matched_by: &str) -> (&'static str, &'static str) {
-    match matched_by {
+/// How the click was found.
+pub(super) struct Matched {
+    /// For a column.
+    pub(super) short: &'static str,
+    /// After "Matched by".
+    pub(super) phrase: &'static str,
+    pub(super) sentence: &'static str,
+}
+
+pub(super) fn matched(matched_by: &str) -> Matched {
+    let (short, phrase, sentence) = match matched_by {
         "click_id" => (
+            "Click id",
             "our click id on the order",
             "Matched by our click id, which the shop kept on the order: the surest way.",
         ),
         "landing_site" => (
+            "First address",
             "our tags in the first address",
             "Matched by our tags in the address where the visit to the shop began.",
         ),
         "journey" => (
+            "Journey",
             "Shopify’s customer journey",
             "Matched by the journey that Shopify recorded for this customer.",
         ),
         "customer" => (
+            "Customer",
             "the customer’s own click",
             "Matched by a click of the subscriber who is this customer.",
         ),
-        _ => ("a click", "Matched by a click."),
+        _ => ("Click", "a click", "Matched by a click."),
+    };
+    Matched {
+        short,
+        phrase,
+        sentence,
     }
 }
 

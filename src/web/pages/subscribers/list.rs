@@ -181,7 +181,7 @@ fn state(asked: &str) -> State {
 
 fn row(f: &Format, subscriber: &Subscriber) -> Row {
     let (status, status_words) = status_badge(subscriber.status);
-    let time = |at: Option<i64>| at.map(|at| f.time(at)).unwrap_or_default();
+    let day = |at: Option<i64>| at.map(|at| f.day(at)).unwrap_or_default();
     Row {
         id: subscriber.id.to_string(),
         name: name(subscriber),
@@ -191,10 +191,10 @@ fn row(f: &Format, subscriber: &Subscriber) -> Row {
             .source
             .as_deref()
             .map_or_else(|| "Opened a chat".to_owned(), words::source),
-        since: f.time(subscriber.created_at),
-        written: time(subscriber.last_marketing_at),
-        clicked: time(subscriber.last_clicked_at),
-        ordered: time(subscriber.last_ordered_at),
+        since: f.day(subscriber.created_at),
+        written: day(subscriber.last_marketing_at),
+        clicked: day(subscriber.last_clicked_at),
+        ordered: day(subscriber.last_ordered_at),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::attribution::Order;
 use crate::clock::Millis;
 use crate::subscribers::Consent;
 use crate::web::pages::format::Format;
-use crate::web::pages::orders::{matched_words, span_words};
+use crate::web::pages::orders::{matched, span_words};
 use crate::web::pages::words;
 
 pub(super) struct Day {
@@ -172,7 +172,7 @@ pub(super) fn order(f: &Format, row: &Order) -> Entry {
         note: credit.map_or_else(String::new, |credit| {
             format!(
                 "Matched by {}, {} after the click.",
-                matched_words(&credit.matched_by).0,
+                matched(&credit.matched_by).phrase,
                 span_words(row.ordered_at - credit.touch_at)
             )
         }),
