@@ -69,8 +69,9 @@ pub async fn overview(
     let workspace = workspaces::find(app, ws)
         .await?
         .with_context(|| format!("There is no workspace {ws}."))?;
-    static KEPT: LazyLock<Kept<(WorkspaceId, Millis, Option<Millis>, String), Overview>> =
-        LazyLock::new(Kept::new);
+    /// Whose, how long, until when, and in which zone.
+    type KeptBy = (WorkspaceId, Millis, Option<Millis>, String);
+    static KEPT: LazyLock<Kept<KeptBy, Overview>> = LazyLock::new(Kept::new);
     let to = to.max(from);
     // A span that ends now moves on with the clock; it is the same span a few seconds later.
     let ends_now = (app.clock.now() - to).abs() < MINUTE;
