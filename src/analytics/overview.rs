@@ -59,6 +59,11 @@ pub struct Day {
     pub left: i64,
 }
 
+/// Whose, how long, its end unless that is now, and the zone.
+type Key = (WorkspaceId, Millis, Option<Millis>, String);
+
+static KEPT: LazyLock<Kept<Key, Overview>> = LazyLock::new(Kept::new);
+
 /// The span `from..to` (epoch ms) in the workspace's zone.
 pub async fn overview(
     app: &App,
@@ -69,9 +74,6 @@ pub async fn overview(
     let workspace = workspaces::find(app, ws)
         .await?
         .with_context(|| format!("There is no workspace {ws}."))?;
-    /// Whose, how long, until when, and in which zone.
-    type KeptBy = (WorkspaceId, Millis, Option<Millis>, String);
-    static KEPT: LazyLock<Kept<KeptBy, Overview>> = LazyLock::new(Kept::new);
     let to = to.max(from);
     // A span that ends now moves on with the clock; it is the same span a few seconds later.
     let ends_now = (app.clock.now() - to).abs() < MINUTE;
