@@ -1,10 +1,13 @@
-//! What became of a campaign's or an automation's messages. Counted from the rows each time, so a
-//! figure and its list can never disagree; tests and cards carry no campaign and are not counted.
+//! What became of a campaign's or an automation's messages. Counted from the rows, so a figure and
+//! its list agree; tests and cards carry no campaign and are not counted.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use sqlx::AssertSqlSafe;
 
+use crate::analytics::kept::Kept;
 use crate::app::App;
 use crate::store::ids::{AutomationId, CampaignId, WorkspaceId};
 use crate::store::placeholders;
@@ -117,7 +120,7 @@ struct Group {
 }
 
 /// Which column of `messages` and `credits` names the owner.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Owner {
     Campaign,
     Automation,
@@ -186,7 +189,40 @@ async fn one(app: &App, ws: WorkspaceId, owner: Owner, id: i64) -> anyhow::Resul
     Ok(figures.pop().unwrap_or_default())
 }
 
+/// Counts those that were not counted lately.
 async fn count(
+    app: &App,
+    ws: WorkspaceId,
+    owner: Owner,
+    ids: &[i64],
+) -> anyhow::Result<Vec<Figures>> {
+    static KEPT: LazyLock<Kept<(WorkspaceId, Owner, i64), Figures>> = LazyLock::new(Kept::new);
+    let mut known: HashMap<i64, Figures> = HashMap::new();
+    for id in ids {
+        if let Some(figures) = KEPT.get(&(ws, owner, *id)) {
+            known.insert(*id, figures);
+        }
+    }
+    let missing: Vec<i64> = ids
+        .iter()
+        .copied()
+        .filter(|id| !known.contains_key(id))
+        .collect();
+    let began = Instant::now();
+    for (id, figures) in missing
+        .iter()
+        .zip(count_rows(app, ws, owner, &missing).await?)
+    {
+        KEPT.keep((ws, owner, *id), &figures, figures.audience(), began);
+        known.insert(*id, figures);
+    }
+    Ok(ids
+        .iter()
+        .map(|id| known.get(id).cloned().unwrap_or_default())
+        .collect())
+}
+
+async fn count_rows(
     app: &App,
     ws: WorkspaceId,
     owner: Owner,

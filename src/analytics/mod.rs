@@ -2,6 +2,7 @@
 
 mod campaign;
 mod days;
+mod kept;
 mod log;
 mod needs;
 mod overview;

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 use crate::store::Tx;
 use crate::store::ids::{CampaignId, MessageKey, OriginId, SubscriberId};
+use crate::telemetry;
 use crate::workspaces::{Page, Workspace};
 
 /// Messages claimed at once: what the pace lets out in a quarter of a second, so that a crash
@@ -209,10 +210,8 @@ pub(super) async fn claim(
     }
     let work = queue_sql::take(&mut tx, work, lease, now).await?;
     tx.commit().await?;
-    for (reason, keys) in &skipped {
-        let n = u64::try_from(keys.len()).unwrap_or(0);
-        metrics::counter!("pagecast_messages_total", "outcome" => "skipped", "reason" => reason.as_str()).increment(n);
-    }
+    let never: usize = skipped.values().map(Vec::len).sum();
+    telemetry::messages("skipped", u64::try_from(never).unwrap_or(0));
     Ok(if work.is_empty() {
         Claim::Moved
     } else {

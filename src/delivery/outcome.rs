@@ -14,6 +14,7 @@ use crate::clock::{MINUTE, Millis};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
 use crate::subscribers::{self, Means};
+use crate::telemetry;
 use crate::workspaces::{self, Page, Workspace};
 
 /// So many suspicious refusals in one batch, and the batch is not believed.
@@ -49,7 +50,7 @@ pub(super) async fn record(
             Outcome::Failed { .. } => "failed",
             Outcome::Unknown { .. } => "unknown",
         };
-        metrics::counter!("pagecast_messages_total", "outcome" => outcome).increment(1);
+        telemetry::messages(outcome, 1);
     }
     surroundings(app, page, &done).await
 }

@@ -44,7 +44,7 @@ fn bearer(headers: &HeaderMap) -> Option<SecretString> {
 
 fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, detail)
-        .with_header(header::WWW_AUTHENTICATE, r#"Bearer realm="pagecast""#)
+        .with_header("www-authenticate", r#"Bearer realm="pagecast""#)
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

@@ -74,7 +74,7 @@ pub(super) async fn once(
             return Err(Problem::conflict(
                 "A request with this Idempotency-Key is under way. Ask again in a moment.",
             )
-            .with_header(header::RETRY_AFTER, "1"));
+            .with_header("retry-after", "1"));
         }
         Claim::OtherRequest => {
             return Err(Problem::new(
@@ -99,8 +99,7 @@ pub(super) async fn once(
 /// The same JSON is the same request, however it is spaced.
 fn fingerprint(uri: &str, body: &[u8]) -> String {
     let same = serde_json::from_slice::<serde_json::Value>(body)
-        .map(|value| value.to_string().into_bytes())
-        .unwrap_or_else(|_| body.to_vec());
+        .map_or_else(|_| body.to_vec(), |value| value.to_string().into_bytes());
     sha256_hex(&[uri.as_bytes(), b"\n", &same].concat())
 }
 

@@ -95,7 +95,7 @@ pub(super) async fn get_overview(
     let zone = workspace.map_or_else(|| "UTC".to_owned(), |workspace| workspace.timezone);
     let span = span(&query, &zone, web.app.clock.now())?;
     let overview = analytics::overview(&web.app, caller.0, span.0, span.1).await?;
-    Ok(Json(report(overview, zone)))
+    Ok(Json(report(&overview, zone)))
 }
 
 fn span(query: &OverviewSpan, zone: &str, now: Millis) -> Result<(Millis, Millis), Problem> {
@@ -131,7 +131,7 @@ fn moment(text: &str, zone: &TimeZone, days: i64) -> Option<Millis> {
     Some(start.timestamp().as_millisecond())
 }
 
-fn report(seen: Overview, timezone: String) -> OverviewReport {
+fn report(seen: &Overview, timezone: String) -> OverviewReport {
     let currency = seen.revenue.first().map(|main| main.currency.clone());
     let money = |minor| {
         currency
@@ -155,8 +155,8 @@ fn report(seen: Overview, timezone: String) -> OverviewReport {
         days: days.collect(),
         joined: seen.joined,
         left: seen.left,
-        now: figures(&seen, &seen.revenue, |change| change.now),
-        before: figures(&seen, &seen.revenue_before, |change| change.before),
+        now: figures(seen, &seen.revenue, |change| change.now),
+        before: figures(seen, &seen.revenue_before, |change| change.before),
     }
 }
 

@@ -52,9 +52,9 @@ pub(super) struct SettingsPatch {
     #[schema(nullable = false)]
     timezone: Option<String>,
     /// Null clears them.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<QuietHours>)]
-    quiet_hours: Option<Option<QuietHours>>,
+    quiet_hours: Change<QuietHours>,
     /// 0 to 720; Meta's own minimum holds in any case.
     #[schema(nullable = false)]
     cap_hours: Option<i64>,
@@ -69,12 +69,18 @@ pub(super) struct SettingsPatch {
 }
 
 /// Tells `null` from absent.
-fn present<'de, D, T>(from: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(from).map(Some)
+#[derive(Debug, Default)]
+enum Change<T> {
+    #[default]
+    Keep,
+    Clear,
+    Set(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(from)?.map_or(Self::Clear, Self::Set))
+    }
 }
 
 /// Get the settings
@@ -139,8 +145,10 @@ fn apply(workspace: &mut Workspace, patch: SettingsPatch) -> Vec<FieldError> {
         }
         workspace.timezone = zone;
     }
-    if let Some(quiet) = patch.quiet_hours {
-        if let Some(quiet) = &quiet {
+    match patch.quiet_hours {
+        Change::Keep => {}
+        Change::Clear => workspace.quiet_hours = None,
+        Change::Set(quiet) => {
             for (place, text) in [
                 ("/quiet_hours/start", &quiet.start),
                 ("/quiet_hours/end", &quiet.end),
@@ -155,8 +163,8 @@ fn apply(workspace: &mut Workspace, patch: SettingsPatch) -> Vec<FieldError> {
                     "Choose an end that is not the start; null turns quiet hours off.",
                 );
             }
+            workspace.quiet_hours = Some((quiet.start, quiet.end));
         }
-        workspace.quiet_hours = quiet.map(|quiet| (quiet.start, quiet.end));
     }
     if let Some(hours) = patch.cap_hours {
         if !(0..=720).contains(&hours) {

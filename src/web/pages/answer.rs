@@ -1,5 +1,7 @@
 //! What handlers answer with: a page, a redirect after a POST, and the toast that says what was done.
 
+use std::fmt::Write as _;
+
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -51,20 +53,16 @@ pub fn toast_text(cookie: &str) -> Option<String> {
 /// Makes htmx show a toast beside what it swaps in.
 pub fn saying(mut response: Response, toast: &str, is_bad: bool) -> Response {
     let event = serde_json::json!({"toast": {"value": toast, "bad": is_bad}}).to_string();
-    let ascii: String = event
-        .chars()
-        .map(|c| {
-            if c.is_ascii() {
-                c.to_string()
-            } else {
-                let mut units = [0; 2];
-                c.encode_utf16(&mut units)
-                    .iter()
-                    .map(|unit| format!("\\u{unit:04x}"))
-                    .collect()
-            }
-        })
-        .collect();
+    let mut ascii = String::with_capacity(event.len());
+    for c in event.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(ascii, "\\u{unit:04x}");
+        }
+    }
     if let Ok(value) = HeaderValue::from_str(&ascii) {
         response.headers_mut().insert("hx-trigger", value);
     }

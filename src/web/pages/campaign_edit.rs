@@ -1,6 +1,8 @@
 //! Writing a campaign: message, audience, estimate, schedule, test. What has to be mended is said
 //! beside its field, and nothing that was typed is lost.
 
+use std::fmt;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -10,7 +12,7 @@ use axum::routing::{get, post};
 use jiff::civil::{Date, Time};
 
 use super::answer::{Answer, page, page_with, see_other, see_other_saying};
-use super::campaign_form::CampaignForm;
+use super::campaign_form::{ButtonSlot, CampaignForm};
 use super::campaign_parts::{Buttons, EstimatePart, Mark, Problems, When, condition_kinds};
 use super::campaigns::find;
 use super::error::{Error, of_campaign};
@@ -94,7 +96,7 @@ impl Edit {
         }
     }
 
-    fn max(&self, what: &str) -> usize {
+    fn max(what: &str) -> usize {
         match what {
             "text" => TEXT,
             "card" => CARD_TEXT,
@@ -106,7 +108,7 @@ impl Edit {
         &'a self,
         prefix: impl AsRef<str>,
         pointer: impl AsRef<str>,
-        slots: &'a [super::campaign_form::ButtonSlot],
+        slots: &'a [ButtonSlot],
     ) -> Buttons<'a> {
         Buttons {
             prefix: prefix.as_ref().to_owned(),
@@ -116,12 +118,12 @@ impl Edit {
         }
     }
 
-    fn card_prefix(&self, i: &usize) -> String {
-        format!("c{i}b")
-    }
-
-    fn card_pointer(&self, i: &usize) -> String {
-        format!("/message/cards/{i}/buttons")
+    fn card_buttons<'a>(&'a self, i: impl fmt::Display, slots: &'a [ButtonSlot]) -> Buttons<'a> {
+        self.buttons(
+            format!("c{i}b"),
+            format!("/message/cards/{i}/buttons"),
+            slots,
+        )
     }
 
     fn err(&self, pointer: impl AsRef<str>) -> Mark {
@@ -132,20 +134,20 @@ impl Edit {
         self.problems.aria(pointer.as_ref())
     }
 
-    fn card_err(&self, i: &usize, field: &str) -> Mark {
+    fn card_err(&self, i: impl fmt::Display, field: &str) -> Mark {
         self.problems.said(&format!("/message/cards/{i}{field}"))
     }
 
-    fn card_aria(&self, i: &usize, field: &str) -> Mark {
+    fn card_aria(&self, i: impl fmt::Display, field: &str) -> Mark {
         self.problems.aria(&format!("/message/cards/{i}{field}"))
     }
 
-    fn reply_err(&self, i: &usize) -> Mark {
+    fn reply_err(&self, i: impl fmt::Display) -> Mark {
         self.problems
             .said_under(&format!("/message/quick_replies/{i}"))
     }
 
-    fn condition_err(&self, list: &str, i: &usize) -> Mark {
+    fn condition_err(&self, list: &str, i: impl fmt::Display) -> Mark {
         self.problems.said_under(&format!("/audience/{list}/{i}"))
     }
 
@@ -153,7 +155,7 @@ impl Edit {
         self.form.cards.len() < CARDS
     }
 
-    fn is(&self, one: impl AsRef<str>, other: impl AsRef<str>) -> bool {
+    fn is(one: impl AsRef<str>, other: impl AsRef<str>) -> bool {
         one.as_ref() == other.as_ref()
     }
 
@@ -166,7 +168,7 @@ impl Edit {
         self.problems.said(&format!("/utm/{key}"))
     }
 
-    fn utm_default(&self, key: &str) -> String {
+    fn utm_default(key: &str) -> String {
         match key {
             "utm_source" => "pagecast".to_owned(),
             "utm_medium" => "messenger".to_owned(),
@@ -490,113 +492,5 @@ impl When {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::web::pages::campaigns::tests::sample;
-
-    fn render(
-        campaign: Option<Campaign>,
-        problems: Vec<Problem>,
-        confirm: Option<Confirm>,
-        testers: Option<Vec<Subscriber>>,
-    ) -> String {
-        let shell = Shell::sample(Nav::Campaigns);
-        let form = campaign
-            .as_ref()
-            .map_or_else(CampaignForm::new, CampaignForm::of);
-        Edit {
-            when: When::of(campaign.as_ref(), &shell.f),
-            form: form.with_room(),
-            problems: Problems(problems),
-            estimate: EstimatePart {
-                f: shell.f.clone(),
-                estimate: None,
-                has_audience: true,
-            },
-            kinds: condition_kinds(&[]),
-            page_name: "Hollow Pine Coffee".to_owned(),
-            zone: shell.f.zone(),
-            window: 7,
-            shell,
-            campaign,
-            confirm,
-            testers,
-        }
-        .render()
-        .unwrap()
-    }
-
-    fn problem(pointer: &str, detail: &str) -> Problem {
-        Problem {
-            pointer: pointer.to_owned(),
-            detail: detail.to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_new_campaign_has_a_place_for_everything() {
-        let html = render(None, Vec::new(), None, None);
-        for name in [
-            "name=\"name\"",
-            "name=\"text\"",
-            "name=\"b0_title\"",
-            "name=\"q0\"",
-            "name=\"greeting\"",
-            "name=\"c0_title\"",
-            "name=\"c0b0_value\"",
-            "name=\"media_url\"",
-            "name=\"coupon_code\"",
-            "name=\"include0_kind\"",
-            "name=\"exclude0_kind\"",
-            "name=\"holdout\"",
-            "name=\"utm_campaign\"",
-            "name=\"when\"",
-            "name=\"late\"",
-        ] {
-            assert!(html.contains(name), "{name} is missing");
-        }
-        assert!(!html.contains("/delete\""));
-        assert!(html.contains("action=\"/app/campaigns/new\""));
-    }
-
-    #[test]
-    fn what_has_to_be_mended_is_said_beside_its_field_and_in_the_list() {
-        let html = render(
-            Some(sample("draft")),
-            vec![
-                problem("/message/buttons/0/url", "Start the address with https://."),
-                problem("/nowhere", "Something else."),
-            ],
-            None,
-            None,
-        );
-        assert!(html.contains("id=\"e-message-buttons-0-url\">Start the address with https://."));
-        assert!(html.contains("aria-describedby=\"e-message-buttons-0-url\""));
-        assert!(html.contains("href=\"#e-message-buttons-0-url\""));
-        assert!(html.contains("2 things to mend") && html.contains("Something else."));
-        assert!(html.contains("/delete\""));
-    }
-
-    #[test]
-    fn before_it_goes_out_the_dialog_says_to_how_many() {
-        let confirm = Confirm {
-            estimate: Estimate {
-                audience: 46_318,
-                paid: 36_709,
-                free: 3_418,
-                skipped: vec![("capped", 6_191)],
-                cost: None,
-            },
-            when: "It goes out now.".to_owned(),
-        };
-        let html = render(Some(sample("scheduled")), Vec::new(), Some(confirm), None);
-        assert!(html.contains("data-open") && html.contains("40,127 people"));
-        assert!(html.contains("/schedule\""));
-    }
-
-    #[test]
-    fn a_test_can_be_sent_even_when_nobody_is_listed() {
-        let html = render(Some(sample("draft")), Vec::new(), None, Some(Vec::new()));
-        assert!(html.contains("/test\"") && html.contains("name=\"other\""));
-    }
-}
+#[path = "campaign_edit_tests.rs"]
+mod tests;

@@ -123,20 +123,16 @@ pub(super) struct Buttons<'a> {
 impl HtmlSafe for Buttons<'_> {}
 
 impl Buttons<'_> {
-    fn max(&self) -> usize {
+    fn max() -> usize {
         BUTTON_TITLE
     }
 
-    fn err(&self, i: &usize, field: &str) -> Mark {
+    fn err(&self, i: impl fmt::Display, field: &str) -> Mark {
         self.problems.said(&format!("{}/{i}/{field}", self.pointer))
     }
 
-    fn aria(&self, i: &usize, field: &str) -> Mark {
+    fn aria(&self, i: impl fmt::Display, field: &str) -> Mark {
         self.problems.aria(&format!("{}/{i}/{field}", self.pointer))
-    }
-
-    fn value_field(&self, slot: &ButtonSlot) -> &'static str {
-        if slot.is_postback() { "payload" } else { "url" }
     }
 
     fn own(&self) -> Mark {
@@ -157,8 +153,8 @@ pub(super) struct EstimatePart {
 impl HtmlSafe for EstimatePart {}
 
 impl EstimatePart {
-    fn tally(&self, estimate: &Estimate) -> Tally {
-        let skipped = self.skipped(estimate);
+    fn tally(estimate: &Estimate) -> Tally {
+        let skipped = Self::skipped(estimate);
         let parts = [
             ("reachable", "Paid message", estimate.paid),
             (
@@ -184,16 +180,16 @@ impl EstimatePart {
         }
     }
 
-    fn reachable(&self, estimate: &Estimate) -> i64 {
+    fn reachable(estimate: &Estimate) -> i64 {
         estimate.paid + estimate.free
     }
 
-    fn skipped(&self, estimate: &Estimate) -> i64 {
+    fn skipped(estimate: &Estimate) -> i64 {
         estimate.skipped.iter().map(|(_, n)| n).sum()
     }
 
     /// Meta says it in minor units without naming the currency.
-    fn cost(&self, estimate: &Estimate) -> Option<String> {
+    fn cost(estimate: &Estimate) -> Option<String> {
         let (low, high) = estimate.cost?;
         let write = |minor: i64| crate::shopify::money::decimal(minor, "USD");
         Some(format!("{} to {}", write(low), write(high)))

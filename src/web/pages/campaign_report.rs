@@ -18,6 +18,7 @@ use super::shell::{Nav, Shell};
 use super::{campaign_log, words};
 use crate::analytics::{self, Figures, LogEntry, LogFilter};
 use crate::campaigns::{self, Campaign, Schedule};
+use crate::clock::MINUTE;
 use crate::delivery::Message;
 use crate::delivery::content::{Button, urls_in};
 use crate::store::ids::CampaignId;
@@ -159,6 +160,15 @@ impl Report {
             && self.can("resume")
     }
 
+    /// It starts by itself before long: the page looks whether it did.
+    fn is_about_to_start(&self) -> bool {
+        let campaign = &self.campaign;
+        let is_due = campaign
+            .scheduled_at
+            .is_some_and(|at| at <= self.shell.f.now() + MINUTE);
+        campaign.status == "preparing" || campaign.status == "scheduled" && is_due
+    }
+
     fn waiting(&self) -> i64 {
         self.figures.queued + self.figures.sending
     }
@@ -182,7 +192,7 @@ impl Report {
         }
     }
 
-    fn reason(&self, entry: &LogEntry) -> String {
+    fn reason(entry: &LogEntry) -> String {
         match (&entry.detail, &entry.reason) {
             (Some(detail), _) => detail.clone(),
             (None, Some(reason)) => words::reason(reason),
@@ -201,7 +211,7 @@ impl Report {
             .unwrap_or_default()
     }
 
-    fn later(&self, at: &Option<i64>, entry: &LogEntry) -> String {
+    fn later(&self, at: Option<&i64>, entry: &LogEntry) -> String {
         let day = entry.sent_at.unwrap_or(entry.due_at);
         at.map(|at| self.shell.f.clock_on(at, day))
             .unwrap_or_default()
@@ -305,7 +315,8 @@ async fn progress(
         &figures,
         is_overview,
     ))?;
-    if campaign.status != "running" && !is_overview {
+    let seen = fields.get("seen");
+    if !seen.is_empty() && campaign.status != seen {
         // What stands around it (badge, buttons) changed too.
         response
             .headers_mut()

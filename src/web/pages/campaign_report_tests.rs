@@ -97,6 +97,8 @@ fn a_missed_schedule_asks() {
     missed.attention = Some("It was due at 8:00 AM and was not sent without you.".to_owned());
     let html = report(missed, Figures::default());
     assert!(html.contains("was not sent without you") && html.contains("/send-now"));
+    let html = report(sample("preparing"), Figures::default());
+    assert!(html.contains("progress?seen=preparing"));
     let html = report(sample("scheduled"), Figures::default());
     assert!(html.contains("Due Tue, Nov 24, 9:00 AM.") && html.contains("/edit\""));
 }

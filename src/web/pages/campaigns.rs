@@ -68,7 +68,10 @@ impl Row {
     }
 
     pub(super) fn audience(&self) -> String {
-        audience_words(&self.campaign.audience)
+        let words = audience_words(&self.campaign.audience);
+        let mut letters = words.chars();
+        let first = letters.next().map(char::to_uppercase);
+        first.into_iter().flatten().chain(letters).collect()
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -101,7 +104,7 @@ pub(super) fn log_path(id: CampaignId, status: &str) -> String {
     address(&format!("/app/campaigns/{id}#log"), &[("status", status)])
 }
 
-/// `Everyone but tag “wholesale”`.
+/// `everyone, but not tag “wholesale”`, to stand inside a sentence.
 pub(super) fn audience_words(audience: &Audience) -> String {
     let join = |conditions: &[Condition], or: &str| {
         conditions
@@ -115,9 +118,7 @@ pub(super) fn audience_words(audience: &Audience) -> String {
         words.push_str(", but not ");
         words.push_str(&join(&audience.exclude, " or "));
     }
-    let mut letters = words.chars();
-    let first = letters.next().map(char::to_uppercase);
-    first.into_iter().flatten().chain(letters).collect()
+    words
 }
 
 fn condition_words(condition: &Condition) -> String {
@@ -147,7 +148,7 @@ struct List {
 }
 
 impl List {
-    fn tabs(&self) -> &'static [(&'static str, &'static str)] {
+    fn tabs() -> &'static [(&'static str, &'static str)] {
         &TABS
     }
 
@@ -155,7 +156,7 @@ impl List {
         self.status == status
     }
 
-    fn tab_path(&self, status: &str) -> String {
+    fn tab_path(status: &str) -> String {
         address("/app/campaigns", &[("status", status)])
     }
 }

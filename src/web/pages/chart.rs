@@ -55,10 +55,6 @@ impl Chart {
             .collect()
     }
 
-    fn grid(&self) -> [i64; 4] {
-        [0, 25, 50, 75]
-    }
-
     fn width(&self) -> usize {
         self.days.len() * 10
     }
@@ -67,7 +63,7 @@ impl Chart {
     /// negative has no bar; the table has its figure.
     fn bars(&self) -> Vec<Bars<'_>> {
         let top = self.top().max(1);
-        let height = |n: i64| n.max(0) as f64 * 100.0 / top as f64;
+        let height = |n: i64| n.max(0).saturating_mul(1_000) / top;
         self.days
             .iter()
             .enumerate()
@@ -76,8 +72,8 @@ impl Chart {
                 Bars {
                     day,
                     left: i * 10,
-                    low: (format!("{:.1}", 100.0 - low), format!("{low:.1}")),
-                    high: (format!("{:.1}", 100.0 - low - high), format!("{high:.1}")),
+                    low: (tenths(1_000 - low), tenths(low)),
+                    high: (tenths(1_000 - low - high), tenths(high)),
                 }
             })
             .collect()
@@ -121,6 +117,10 @@ struct Bars<'a> {
     high: (String, String),
 }
 
+fn tenths(n: i64) -> String {
+    format!("{}.{}", n / 10, n % 10)
+}
+
 /// 1, 2, 4 or 8 of the next power of ten, so that quarters are round too.
 fn round_up(n: i64) -> i64 {
     let mut power = 1_000;
@@ -140,10 +140,11 @@ pub fn spark(values: &[i64]) -> Option<String> {
     if values.len() < 2 {
         return None;
     }
-    let points = values.iter().enumerate().map(|(i, n)| {
-        let x = i as f64 * 100.0 / (values.len() - 1) as f64;
-        let y = 40.0 - (*n).max(0) as f64 * 36.0 / top as f64;
-        format!("{x:.1},{y:.1}")
+    let last = i64::try_from(values.len() - 1).ok()?;
+    let points = (0..).zip(values).map(|(i, n): (i64, &i64)| {
+        let x = i * 1_000 / last;
+        let y = 400 - (*n).max(0).saturating_mul(360) / top;
+        format!("{},{}", tenths(x), tenths(y))
     });
     Some(points.collect::<Vec<_>>().join(" "))
 }

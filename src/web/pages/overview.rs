@@ -10,7 +10,7 @@ use super::answer::{Answer, page};
 use super::campaigns::Row;
 use super::chart::{Chart, ChartDay, spark};
 use super::fields::Fields;
-use super::format::{self, Format};
+use super::format::{self, Format, Whole};
 use super::parts::Tally;
 use super::session::Session;
 use super::shell::{Nav, Shell};
@@ -72,7 +72,7 @@ struct Delta {
 }
 
 impl OverviewPage {
-    fn spans(&self) -> [i32; 3] {
+    fn spans() -> [i32; 3] {
         SPANS
     }
 
@@ -80,8 +80,9 @@ impl OverviewPage {
         self.steps.iter().filter(|step| step.is_done).count()
     }
 
-    fn is_current(&self, index: &usize) -> bool {
-        self.steps.iter().position(|step| !step.is_done) == Some(*index)
+    fn is_current(&self, index: impl Whole) -> bool {
+        let current = self.steps.iter().position(|step| !step.is_done);
+        current.is_some_and(|current| current.whole() == index.whole())
     }
 }
 
@@ -315,8 +316,8 @@ fn revenue_tile(f: &Format, overview: &Overview, span: i32, window: i64) -> Tile
     };
     let others: String = overview.revenue[1..]
         .iter()
-        .map(|other| format!(" And {}.", f.money(other.net(), &other.currency)))
-        .collect();
+        .map(|other| f.money(other.net(), &other.currency))
+        .fold(String::new(), |text, money| text + " And " + &money + ".");
     let nets: Vec<i64> = overview
         .days
         .iter()

@@ -3,7 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::format;
+use super::format::{self, Whole};
 use crate::analytics::Figures;
 
 /// Everyone accounted for. Write `{{ tally }}` in a template.
@@ -58,6 +58,7 @@ impl Tally {
     }
 
     /// The same as a thin line without its legend.
+    #[must_use]
     pub fn mini(self) -> Self {
         Self {
             is_mini: true,
@@ -97,9 +98,9 @@ pub struct Bar {
 impl HtmlSafe for Bars {}
 
 impl Bars {
-    fn share(&self, n: &i64) -> String {
+    fn share(&self, n: impl Whole) -> String {
         let largest = self.rows.iter().map(|row| row.n).max().unwrap_or(1).max(1);
-        let permille = n * 1000 / largest;
+        let permille = n.whole() * 1000 / largest;
         format!("{}.{}%", permille / 10, permille % 10)
     }
 }
