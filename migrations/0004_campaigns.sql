@@ -32,6 +32,7 @@ CREATE TABLE meta_campaigns (
     meta_campaign_id TEXT,
     meta_created_at BIGINT,
     probed_at BIGINT,
+    probing_until BIGINT NOT NULL DEFAULT 0,
     hold_until BIGINT NOT NULL DEFAULT 0,
     problem_kind TEXT,
     problem TEXT,

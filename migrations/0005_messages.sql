@@ -42,6 +42,7 @@ CREATE INDEX messages_leased ON messages (lease_until) WHERE status = 'sending';
 CREATE INDEX messages_unknown ON messages (started_at) WHERE status = 'unknown';
 CREATE INDEX messages_campaign ON messages (campaign_id, status, subscriber_id) WHERE campaign_id IS NOT NULL;
 CREATE INDEX messages_automation ON messages (automation_id, status) WHERE automation_id IS NOT NULL;
+CREATE INDEX messages_sent ON messages (workspace_id, sent_at) WHERE sent_at IS NOT NULL;
 CREATE UNIQUE INDEX messages_step ON messages (run_id, step) WHERE run_id IS NOT NULL;
 CREATE INDEX messages_subscriber ON messages (subscriber_id, created_at);
 CREATE INDEX messages_mid ON messages (mid) WHERE mid IS NOT NULL;

@@ -1,9 +1,19 @@
-//! The workspace at a glance.
+//! The workspace at a glance: what was sent in a span of days and what came of it, beside the span
+//! before. Messages count on the day they were sent, orders on the day they were placed.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use anyhow::Context;
 
 use crate::analytics::Revenue;
+use crate::analytics::campaign::sort_revenue;
+use crate::analytics::days::{BUCKET, Days};
+use crate::analytics::kept::Kept;
 use crate::app::App;
-use crate::clock::Millis;
+use crate::clock::{MINUTE, Millis};
 use crate::store::ids::WorkspaceId;
+use crate::workspaces;
 
 /// Figures of a span of days, each with what it was in the span before.
 #[derive(Clone, Debug, Default)]
@@ -11,10 +21,14 @@ pub struct Overview {
     pub from: Millis,
     pub to: Millis,
     pub sent: Change,
+    /// Delivered, read and clicked are parts of `sent`: of the messages sent in the span, those
+    /// that were so by now.
     pub delivered: Change,
     pub read: Change,
     pub clicked: Change,
+    /// Orders credited to a message.
     pub orders: Change,
+    /// What those orders brought, the largest gross first.
     pub revenue: Vec<Revenue>,
     pub revenue_before: Vec<Revenue>,
     /// Subscribed at the end of the span.
@@ -45,27 +59,229 @@ pub struct Day {
     pub left: i64,
 }
 
-/// What needs the merchant, most urgent first.
-#[derive(Clone, Debug)]
-pub struct Needs {
-    /// `bad`, `warn` or `mute`.
-    pub tone: &'static str,
-    pub title: String,
-    pub detail: String,
-    /// Button text and path, if there is something to press.
-    pub action: Option<(String, String)>,
-}
+/// Whose, how long, its end unless that is now, and the zone.
+type Key = (WorkspaceId, Millis, Option<Millis>, String);
+
+static KEPT: LazyLock<Kept<Key, Overview>> = LazyLock::new(Kept::new);
 
 /// The span `from..to` (epoch ms) in the workspace's zone.
 pub async fn overview(
-    _app: &App,
-    _ws: WorkspaceId,
-    _from: Millis,
-    _to: Millis,
+    app: &App,
+    ws: WorkspaceId,
+    from: Millis,
+    to: Millis,
 ) -> anyhow::Result<Overview> {
-    unimplemented!()
+    let workspace = workspaces::find(app, ws)
+        .await?
+        .with_context(|| format!("There is no workspace {ws}."))?;
+    let to = to.max(from);
+    // A span that ends now moves on with the clock; it is the same span a few seconds later.
+    let ends_now = (app.clock.now() - to).abs() < MINUTE;
+    let end = (!ends_now).then_some(to);
+    let key = (ws, to - from, end, workspace.timezone.clone());
+    if let Some(seen) = KEPT.get(&key) {
+        return Ok(seen);
+    }
+    let began = Instant::now();
+    let span = Span {
+        app,
+        ws,
+        days: Days::of(&workspace.timezone, from, to),
+    };
+    let before = from - (to - from);
+    let mut seen = Overview {
+        from,
+        to,
+        days: span.days.dates().map(Day::dated).collect(),
+        ..Overview::default()
+    };
+    span.messages(&mut seen, before).await?;
+    span.orders(&mut seen, before).await?;
+    span.people(&mut seen).await?;
+    let rows = seen.sent.now + seen.sent.before;
+    KEPT.keep(key, &seen, rows, began);
+    Ok(seen)
 }
 
-pub async fn needs(_app: &App, _ws: WorkspaceId) -> anyhow::Result<Vec<Needs>> {
-    unimplemented!()
+impl Day {
+    fn dated(date: String) -> Self {
+        Self {
+            date,
+            ..Self::default()
+        }
+    }
+}
+
+/// Whose figures are asked for, and the days into which they fall.
+struct Span<'a> {
+    app: &'a App,
+    ws: WorkspaceId,
+    days: Days,
+}
+
+/// Bucket, messages, delivered, read, clicked.
+type Sent = (i64, i64, i64, i64, i64);
+/// Bucket, currency, 1 for automations, orders, total, refunded.
+type Earned = (i64, String, i64, i64, i64, i64);
+
+impl Span<'_> {
+    async fn messages(&self, seen: &mut Overview, before: Millis) -> sqlx::Result<()> {
+        for row in self.sent(seen.from, seen.to, BUCKET).await? {
+            let (bucket, sent, delivered, read, clicked) = row;
+            seen.sent.now += sent;
+            seen.delivered.now += delivered;
+            seen.read.now += read;
+            seen.clicked.now += clicked;
+            if let Some(day) = seen.days.get_mut(self.days.of_bucket(bucket)) {
+                day.sent += sent;
+                day.clicked += clicked;
+            }
+        }
+        for (_, sent, delivered, read, clicked) in self.sent(before, seen.from, i64::MAX).await? {
+            seen.sent.before += sent;
+            seen.delivered.before += delivered;
+            seen.read.before += read;
+            seen.clicked.before += clicked;
+        }
+        Ok(())
+    }
+
+    async fn sent(&self, from: Millis, to: Millis, bucket: Millis) -> sqlx::Result<Vec<Sent>> {
+        sqlx::query_as(
+            "SELECT (sent_at - $2) / $5, COUNT(*), COUNT(delivered_at), COUNT(read_at),
+                 COUNT(clicked_at)
+             FROM messages
+             WHERE workspace_id = $1 AND sent_at >= $3 AND sent_at < $4 AND status = 'sent'
+               AND (campaign_id IS NOT NULL OR automation_id IS NOT NULL)
+             GROUP BY 1",
+        )
+        .bind(self.ws)
+        .bind(self.days.first())
+        .bind(from)
+        .bind(to)
+        .bind(bucket)
+        .fetch_all(self.app.db.pool())
+        .await
+    }
+
+    async fn orders(&self, seen: &mut Overview, before: Millis) -> sqlx::Result<()> {
+        let rows = self.earned(seen.from, seen.to, BUCKET).await?;
+        for (_, currency, _, orders, gross, refunded) in &rows {
+            seen.orders.now += orders;
+            add(&mut seen.revenue, currency, *gross, *refunded);
+        }
+        sort_revenue(&mut seen.revenue);
+        let main = seen.revenue.first().map(|main| main.currency.clone());
+        for (bucket, currency, automated, orders, gross, refunded) in rows {
+            let Some(day) = seen.days.get_mut(self.days.of_bucket(bucket)) else {
+                continue;
+            };
+            day.orders += orders;
+            if main.as_deref() != Some(&currency) {
+                continue;
+            }
+            let net = gross - refunded;
+            if automated == 1 {
+                day.automations_net += net;
+            } else {
+                day.campaigns_net += net;
+            }
+        }
+        let rows = self.earned(before, seen.from, i64::MAX).await?;
+        for (_, currency, _, orders, gross, refunded) in rows {
+            seen.orders.before += orders;
+            add(&mut seen.revenue_before, &currency, gross, refunded);
+        }
+        sort_revenue(&mut seen.revenue_before);
+        Ok(())
+    }
+
+    async fn earned(&self, from: Millis, to: Millis, bucket: Millis) -> sqlx::Result<Vec<Earned>> {
+        sqlx::query_as(
+            "SELECT (o.ordered_at - $2) / $5, o.currency,
+                 CAST(CASE WHEN c.automation_id IS NULL THEN 0 ELSE 1 END AS BIGINT), COUNT(*),
+                 CAST(COALESCE(SUM(o.total), 0) AS BIGINT),
+                 CAST(COALESCE(SUM(o.refunded), 0) AS BIGINT)
+             FROM orders o
+             JOIN credits c ON c.order_id = o.id AND c.workspace_id = o.workspace_id
+             WHERE o.workspace_id = $1 AND o.ordered_at >= $3 AND o.ordered_at < $4
+             GROUP BY 1, 2, 3",
+        )
+        .bind(self.ws)
+        .bind(self.days.first())
+        .bind(from)
+        .bind(to)
+        .bind(bucket)
+        .fetch_all(self.app.db.pool())
+        .await
+    }
+
+    /// Subscribed at the start + joined - left = subscribed at the end, by making it so: what is
+    /// counted is who is a subscriber by what we know now, and since when.
+    async fn people(&self, seen: &mut Overview) -> sqlx::Result<()> {
+        let joined: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT (opted_in_at - $2) / $5, COUNT(*) FROM subscribers
+             WHERE workspace_id = $1 AND opted_in_at >= $3 AND opted_in_at < $4 GROUP BY 1",
+        )
+        .bind(self.ws)
+        .bind(self.days.first())
+        .bind(seen.from)
+        .bind(seen.to)
+        .bind(BUCKET)
+        .fetch_all(self.app.db.pool())
+        .await?;
+        let left: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT (opted_out_at - $2) / $5, COUNT(*) FROM subscribers
+             WHERE workspace_id = $1 AND opted_out_at >= $3 AND opted_out_at < $4
+               AND opted_in_at IS NOT NULL
+             GROUP BY 1",
+        )
+        .bind(self.ws)
+        .bind(self.days.first())
+        .bind(seen.from)
+        .bind(seen.to)
+        .bind(BUCKET)
+        .fetch_all(self.app.db.pool())
+        .await?;
+        for (bucket, people) in joined {
+            seen.joined += people;
+            if let Some(day) = seen.days.get_mut(self.days.of_bucket(bucket)) {
+                day.joined += people;
+            }
+        }
+        for (bucket, people) in left {
+            seen.left += people;
+            if let Some(day) = seen.days.get_mut(self.days.of_bucket(bucket)) {
+                day.left += people;
+            }
+        }
+        let subscribed: i64 = sqlx::query_scalar(
+            "SELECT (SELECT COUNT(*) FROM subscribers
+                     WHERE workspace_id = $1 AND opted_in_at < $2)
+                  - (SELECT COUNT(*) FROM subscribers
+                     WHERE workspace_id = $1 AND opted_out_at < $2 AND opted_in_at IS NOT NULL)",
+        )
+        .bind(self.ws)
+        .bind(seen.to)
+        .fetch_one(self.app.db.pool())
+        .await?;
+        seen.subscribers = Change {
+            now: subscribed,
+            before: subscribed - seen.joined + seen.left,
+        };
+        Ok(())
+    }
+}
+
+fn add(revenue: &mut Vec<Revenue>, currency: &str, gross: i64, refunded: i64) {
+    if let Some(known) = revenue.iter_mut().find(|known| known.currency == currency) {
+        known.gross += gross;
+        known.refunded += refunded;
+        return;
+    }
+    revenue.push(Revenue {
+        currency: currency.to_owned(),
+        gross,
+        refunded,
+    });
 }

@@ -11,12 +11,13 @@ use super::enqueue::MessageKind;
 use super::policy::{self, Channel, Reason};
 use super::render::Names;
 use super::sorter::Sorter;
-use super::warm_up::Vehicle;
+use super::warm_up::{self, Vehicle};
 use super::{pace, queue_sql};
 use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 use crate::store::Tx;
 use crate::store::ids::{CampaignId, MessageKey, OriginId, SubscriberId};
+use crate::telemetry;
 use crate::workspaces::{Page, Workspace};
 
 /// Messages claimed at once: what the pace lets out in a quarter of a second, so that a crash
@@ -146,6 +147,7 @@ pub(super) async fn claim(
         warm_up: app.config.meta.warm_up_ms,
         now,
         vehicles: HashMap::new(),
+        contents: HashMap::new(),
         marketing: HashSet::new(),
         work: Vec::new(),
         skipped: HashMap::new(),
@@ -163,6 +165,7 @@ pub(super) async fn claim(
         mut skipped,
         later,
         given_up,
+        probing,
         ..
     } = sorter;
     reserve(&mut tx, workspace, &mut work, &mut skipped, now).await?;
@@ -202,12 +205,13 @@ pub(super) async fn claim(
     for w in &mut work {
         w.lease_until = lease;
     }
+    for owner in probing {
+        warm_up::probe(&mut tx, owner, page.id, lease).await?;
+    }
     let work = queue_sql::take(&mut tx, work, lease, now).await?;
     tx.commit().await?;
-    for (reason, keys) in &skipped {
-        let n = u64::try_from(keys.len()).unwrap_or(0);
-        metrics::counter!("pagecast_messages_total", "outcome" => "skipped", "reason" => reason.as_str()).increment(n);
-    }
+    let never: usize = skipped.values().map(Vec::len).sum();
+    telemetry::messages("skipped", u64::try_from(never).unwrap_or(0));
     Ok(if work.is_empty() {
         Claim::Moved
     } else {
@@ -299,6 +303,7 @@ async fn candidates(
                 CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at
          FROM messages m
          JOIN subscribers s ON s.id = m.subscriber_id
+         JOIN pages p ON p.id = m.page_id AND p.state = 'active'
          LEFT JOIN runs r ON r.id = m.run_id
          LEFT JOIN automations a ON a.id = m.automation_id
          WHERE m.page_id = $1 ",

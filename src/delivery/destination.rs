@@ -3,6 +3,7 @@
 use super::content::{Body, Content, Message};
 use crate::app::App;
 use crate::links::Tags;
+use crate::store::Conn;
 use crate::store::ids::{AutomationId, CampaignId, MessageKey, WorkspaceId};
 
 /// Where a link of a message leads, and for whose report.
@@ -32,6 +33,23 @@ pub(super) fn campaign_content(
     })
 }
 
+/// The campaign's content, if it is still there.
+pub(super) async fn read_campaign(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    id: CampaignId,
+) -> anyhow::Result<Option<Content>> {
+    let row: Option<(String, String, Option<String>)> = sqlx::query_as(
+        "SELECT name, message, utm FROM campaigns WHERE workspace_id = $1 AND id = $2",
+    )
+    .bind(workspace)
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
+    row.map(|(name, message, utm)| campaign_content(id, &name, &message, utm.as_deref()))
+        .transpose()
+}
+
 /// Where link number `link` of the message leads; `None` when there is no such message or link
 /// (any more).
 pub async fn destination(
@@ -59,17 +77,11 @@ pub async fn destination(
     let content = match (content, campaign) {
         (Some(content), _) => serde_json::from_str(&content)?,
         (None, Some(id)) => {
-            let row: Option<(String, String, Option<String>)> = sqlx::query_as(
-                "SELECT name, message, utm FROM campaigns WHERE workspace_id = $1 AND id = $2",
-            )
-            .bind(workspace)
-            .bind(id)
-            .fetch_optional(app.db.pool())
-            .await?;
-            let Some((name, text, utm)) = row else {
-                return Ok(None);
-            };
-            campaign_content(id, &name, &text, utm.as_deref())?
+            let mut conn = app.db.acquire().await?;
+            match read_campaign(&mut conn, workspace, id).await? {
+                Some(content) => content,
+                None => return Ok(None),
+            }
         }
         (None, None) => return Ok(None),
     };

@@ -1,5 +1,5 @@
 //! Delivery: what one subscriber is to be told once, from `queued` to its receipts. The path of a
-//! message: [`enqueue`] (or a campaign's launch) writes the row; [`send_due`] claims a batch
+//! message: [`enqueue()`] (or a campaign's launch) writes the row; [`send_due`] claims a batch
 //! (`batch`), asks the policy (`policy`), takes the Page's pace (`pace`), speaks (`speak`) and
 //! writes what happened (`outcome`); [`record_receipt`] hears the echo; [`sweep`] finds what a
 //! crash left.

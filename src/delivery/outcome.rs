@@ -14,6 +14,7 @@ use crate::clock::{MINUTE, Millis};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
 use crate::subscribers::{self, Means};
+use crate::telemetry;
 use crate::workspaces::{self, Page, Workspace};
 
 /// So many suspicious refusals in one batch, and the batch is not believed.
@@ -49,7 +50,7 @@ pub(super) async fn record(
             Outcome::Failed { .. } => "failed",
             Outcome::Unknown { .. } => "unknown",
         };
-        metrics::counter!("pagecast_messages_total", "outcome" => outcome).increment(1);
+        telemetry::messages(outcome, 1);
     }
     surroundings(app, page, &done).await
 }
@@ -320,13 +321,16 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
                         warm_up::halt(app, page.workspace, owner, page.id, *how, words).await?;
                     }
                 }
-                Effect::Probed => {
-                    if let Some(owner) = work.owner {
-                        warm_up::probed(app, owner, page.id).await?;
-                    }
-                }
-                Effect::OptOut | Effect::DropToken | Effect::NotBefore(_) => {}
+                Effect::Probed | Effect::OptOut | Effect::DropToken | Effect::NotBefore(_) => {}
             }
+        }
+    }
+    // Last: whoever waited for the first send must find the rest of its effects in place.
+    for (work, spoken) in done {
+        let first = work.vehicle.meta_campaign_id.is_some() && work.vehicle.probed_at.is_none();
+        if let Some(owner) = work.owner.filter(|_| first) {
+            let through = spoken.effects.contains(&Effect::Probed);
+            warm_up::probed(app, owner, page.id, through).await?;
         }
     }
     let busiest = done

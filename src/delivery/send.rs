@@ -2,6 +2,7 @@
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use tokio::task::JoinSet;
 
 use super::batch::{self, Claim, Source, Work, claim};
 use super::outcome;
@@ -19,7 +20,9 @@ const LANES: usize = 3;
 /// Sends what is due on this Page: claims, asks the policy, keeps the pace, speaks to Meta, writes
 /// what happened; until nothing is due. Safe to run in many workers at once.
 pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
-    let mut under_way = FuturesUnordered::new();
+    // Tasks, not futures of this one: a batch that is writing its outcomes holds the database's
+    // lock, and must go on while the next one is being claimed.
+    let mut under_way = JoinSet::new();
     let mut turn = 0;
     loop {
         let mut dry = false;
@@ -27,14 +30,15 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
             match next_batch(app, id, turn).await? {
                 Next::Batch(ours, work) => {
                     turn += 1;
-                    under_way.push(send_batch(app, *ours, work));
+                    let app = app.clone();
+                    under_way.spawn(async move { send_batch(&app, *ours, work).await });
                 }
                 Next::Moved => turn += 1,
                 Next::Dry => dry = true,
             }
         }
-        match under_way.next().await {
-            Some(result) => result?,
+        match under_way.join_next().await {
+            Some(result) => result??,
             None => break,
         }
     }

@@ -5,13 +5,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::batch::{CampaignFacts, Reserved, Row, Work};
+use super::content::Content;
+use super::destination::read_campaign;
 use super::enqueue::MessageKind;
 use super::policy::{self, Channel, Circumstances, Decision, Person, Reason};
 use super::render::Names;
 use super::warm_up::{Vehicle, vehicle};
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::store::Tx;
-use crate::store::ids::{MessageKey, SubscriberId};
+use crate::store::ids::{CampaignId, MessageKey, SubscriberId};
 use crate::workspaces::{Page, Workspace};
 
 /// Sorts candidates by what is to become of them.
@@ -22,6 +24,7 @@ pub(super) struct Sorter<'a> {
     pub(super) warm_up: Millis,
     pub(super) now: Millis,
     pub(super) vehicles: HashMap<i64, Vehicle>,
+    pub(super) contents: HashMap<i64, Arc<Content>>,
     /// People who get their marketing message of the day in this batch.
     pub(super) marketing: HashSet<SubscriberId>,
     pub(super) work: Vec<Work>,
@@ -45,13 +48,14 @@ impl Sorter<'_> {
             subscriber: row.subscriber_id,
         };
         let kind = MessageKind::parse(&row.kind);
-        let content = match (&row.content, self.campaign) {
-            (Some(text), _) => Arc::new(serde_json::from_str(text)?),
-            (None, Some(campaign)) => Arc::clone(&campaign.content),
-            (None, None) => {
+        let Some(content) = self.content(tx, &row).await? else {
+            // The campaign is gone, or the words were erased with the person.
+            if settling {
+                self.given_up.push(key);
+            } else {
                 self.skipped.entry(Reason::Erased).or_default().push(key);
-                return Ok(());
             }
+            return Ok(());
         };
         let channel = if settling {
             if row.opted_out_at.is_some() || row.erased_at.is_some() || row.token.is_none() {
@@ -109,6 +113,28 @@ impl Sorter<'_> {
         Ok(())
     }
 
+    /// The row's own words, else its campaign's (unsettled rows come from any campaign).
+    async fn content(&mut self, tx: &mut Tx, row: &Row) -> anyhow::Result<Option<Arc<Content>>> {
+        if let Some(text) = &row.content {
+            return Ok(Some(Arc::new(serde_json::from_str(text)?)));
+        }
+        if let Some(campaign) = self.campaign {
+            return Ok(Some(Arc::clone(&campaign.content)));
+        }
+        let Some(owner) = row.owner_id else {
+            return Ok(None);
+        };
+        if let Some(known) = self.contents.get(&owner) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let found = read_campaign(tx, self.workspace.id, CampaignId(owner)).await?;
+        let found = found.map(Arc::new);
+        if let Some(content) = &found {
+            self.contents.insert(owner, Arc::clone(content));
+        }
+        Ok(found)
+    }
+
     async fn vehicle(&mut self, tx: &mut Tx, owner: i64) -> anyhow::Result<Vehicle> {
         if let Some(known) = self.vehicles.get(&owner) {
             return Ok(known.clone());
@@ -139,7 +165,8 @@ impl Sorter<'_> {
             }
         }
         // The first send probes; the others stay where they are until it is answered.
-        vehicle.probed_at.is_some() || self.probing.insert(owner)
+        vehicle.probed_at.is_some()
+            || vehicle.probing_until <= self.now && self.probing.insert(owner)
     }
 
     fn decide(&self, row: &Row, kind: MessageKind) -> Decision {

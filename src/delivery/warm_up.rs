@@ -15,6 +15,8 @@ pub struct Vehicle {
     pub meta_campaign_id: Option<String>,
     pub created_at: Option<Millis>,
     pub probed_at: Option<Millis>,
+    /// The first send is under way until then; nobody else goes with it.
+    pub probing_until: Millis,
     /// No paid send before this.
     pub hold_until: Millis,
     /// `failed` or `paused`, and the words for the merchant.
@@ -63,11 +65,13 @@ pub async fn vehicle(
         Option<Millis>,
         Option<Millis>,
         Millis,
+        Millis,
         Option<String>,
         Option<String>,
     );
     let row: Option<Row> = sqlx::query_as(
-        "SELECT meta_campaign_id, meta_created_at, probed_at, hold_until, problem_kind, problem
+        "SELECT meta_campaign_id, meta_created_at, probed_at, probing_until, hold_until,
+                problem_kind, problem
          FROM meta_campaigns WHERE owner_id = $1 AND page_id = $2",
     )
     .bind(owner)
@@ -75,10 +79,11 @@ pub async fn vehicle(
     .fetch_optional(conn)
     .await?;
     Ok(row.map(
-        |(id, created_at, probed_at, hold_until, kind, words)| Vehicle {
+        |(id, created_at, probed_at, probing_until, hold_until, kind, words)| Vehicle {
             meta_campaign_id: id,
             created_at,
             probed_at,
+            probing_until,
             hold_until,
             problem: kind.map(|kind| {
                 let halt = if kind == "failed" {
@@ -186,15 +191,38 @@ pub async fn hold(app: &App, owner: i64, page: PageRowId, until: Millis) -> sqlx
     Ok(())
 }
 
-/// The first send went through: the rest need not wait for it.
-pub(super) async fn probed(app: &App, owner: i64, page: PageRowId) -> sqlx::Result<()> {
+/// The first send goes out now and no other with it, in whichever worker.
+pub(super) async fn probe(
+    conn: &mut Conn,
+    owner: i64,
+    page: PageRowId,
+    until: Millis,
+) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE meta_campaigns SET probed_at = $3
-         WHERE owner_id = $1 AND page_id = $2 AND probed_at IS NULL",
+        "UPDATE meta_campaigns SET probing_until = $3 WHERE owner_id = $1 AND page_id = $2",
     )
     .bind(owner)
     .bind(page)
-    .bind(app.clock.now())
+    .bind(until)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The first send was answered; when it went `through`, the rest need not wait any more.
+pub(super) async fn probed(
+    app: &App,
+    owner: i64,
+    page: PageRowId,
+    through: bool,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE meta_campaigns SET probing_until = 0, probed_at = COALESCE(probed_at, $3)
+         WHERE owner_id = $1 AND page_id = $2",
+    )
+    .bind(owner)
+    .bind(page)
+    .bind(through.then(|| app.clock.now()))
     .execute(app.db.pool())
     .await?;
     Ok(())

@@ -89,11 +89,12 @@ pub fn parse_system(body: &[u8]) -> Result<(String, Vec<SystemEvent>), ParseErro
     if !body.get("data").is_some_and(Value::is_array) {
         return Err(ParseError::Missing("data"));
     }
-    let events: Option<Vec<SystemEvent>> = rows(&body).iter().map(read_event).collect();
-    Ok((
-        webhook_id,
-        events.ok_or(ParseError::Missing("data[].external_id"))?,
-    ))
+    // One event without an id must not hold up the thousand that came with it.
+    let events: Vec<SystemEvent> = rows(&body).iter().filter_map(read_event).collect();
+    if events.is_empty() && !rows(&body).is_empty() {
+        return Err(ParseError::Missing("data[].external_id"));
+    }
+    Ok((webhook_id, events))
 }
 
 fn read_event(item: &Value) -> Option<SystemEvent> {

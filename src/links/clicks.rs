@@ -15,6 +15,7 @@ use crate::profiles::{self, Report};
 use crate::queue::Job;
 use crate::store::ids::{AutomationId, CampaignId, ClickId, MessageKey, WorkspaceId};
 use crate::store::{Conn, placeholders};
+use crate::telemetry;
 
 /// Clicks that may wait to be written; behind it the caller writes its own.
 const BUFFER: usize = 65_536;
@@ -82,6 +83,7 @@ pub async fn keep(app: &App, clicks: &[Click]) -> anyhow::Result<()> {
         let mut tx = app.db.begin().await?;
         let reported = write(app, &mut tx, batch).await?;
         tx.commit().await?;
+        telemetry::clicks(u64::try_from(batch.len()).unwrap_or(0));
         if reported {
             app.queue.nudge(Job::Profiles);
         }

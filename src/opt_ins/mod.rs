@@ -1,11 +1,13 @@
 //! Where subscribers come from: opt-in links, their QR codes and landing pages, the card that asks.
 
 mod arrive;
+mod leave;
 mod links;
 mod reference;
 mod resync;
 
 pub use arrive::{arrive, shown};
+pub use leave::take_out;
 pub use links::{Link, LinkError, NewLink, create_link, link, link_by_slug, links};
 pub use reference::{reference, resolve_reference};
-pub use resync::resync_page;
+pub use resync::{resync_due, resync_page};

@@ -1,7 +1,7 @@
 //! Meta's own list of subscription tokens, read over: what changed there changes here.
 
 use crate::app::App;
-use crate::clock::Millis;
+use crate::clock::{DAY, Millis};
 use crate::meta::TokenRow;
 use crate::store::Conn;
 use crate::store::ids::{PageRowId, SubscriberId};
@@ -10,6 +10,28 @@ use crate::workspaces::{self, PageRef};
 
 /// A page of the list holds up to a thousand; more pages than this are not read in one go.
 const MAX_PAGES: usize = 2_000;
+
+/// Reads the lists of Pages whose last reading is a day old (facts/meta.md section 11).
+pub async fn resync_due(app: &App) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let due: Vec<(PageRowId,)> = sqlx::query_as(
+        "UPDATE pages SET tokens_synced_at = $1
+         WHERE id IN (SELECT id FROM pages WHERE state = 'active' AND disconnected_at IS NULL
+                        AND COALESCE(tokens_synced_at, 0) < $2 LIMIT 5)
+           AND COALESCE(tokens_synced_at, 0) < $2
+         RETURNING id",
+    )
+    .bind(now)
+    .bind(now - DAY)
+    .fetch_all(app.db.pool())
+    .await?;
+    for (page,) in due {
+        if let Err(error) = resync_page(app, page).await {
+            tracing::warn!(page.id = %page, error = format!("{error:#}"), "tokens not resynced");
+        }
+    }
+    Ok(())
+}
 
 /// Reads Meta's list of subscription tokens for the Page and takes over what changed: new tokens,
 /// eligible times, and, after a complete reading, those that are gone. A list that has lost half

@@ -10,6 +10,8 @@ mod chance;
 mod klaviyo;
 mod meta;
 mod play;
+#[cfg(test)]
+mod probe;
 mod shopify;
 mod signature;
 mod webhook_sender;

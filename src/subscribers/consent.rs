@@ -113,7 +113,10 @@ pub async fn opt_in(
     let Some(is_newest) = write(app, conn, before.workspace_id, id, &decision).await? else {
         return Ok(false);
     };
-    if let Some(token) = &how.token {
+    if let Some(token) = &how.token
+        && (is_newest || !has_token(conn, id).await?)
+    {
+        // An older opt-in that arrives late must not put its token over a newer one.
         token_moved(app, conn, id, token, how.token_expires_at).await?;
     }
     sqlx::query(
@@ -196,6 +199,15 @@ pub async fn opt_out(
         .await?;
     }
     Ok(was)
+}
+
+async fn has_token(conn: &mut Conn, id: SubscriberId) -> sqlx::Result<bool> {
+    let row: Option<(i64,)> =
+        sqlx::query_as("SELECT 1 FROM subscribers WHERE id = $1 AND token IS NOT NULL")
+            .bind(id)
+            .fetch_optional(conn)
+            .await?;
+    Ok(row.is_some())
 }
 
 async fn before(conn: &mut Conn, id: SubscriberId) -> sqlx::Result<Option<Before>> {

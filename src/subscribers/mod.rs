@@ -61,6 +61,21 @@ pub async fn known(
     Ok(row.map(|(id,)| id))
 }
 
+/// How Meta calls the person; `None` when it never told us, or they were erased.
+pub async fn psid(
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    id: SubscriberId,
+) -> anyhow::Result<Option<String>> {
+    let row: Option<(Option<String>,)> =
+        sqlx::query_as("SELECT psid FROM subscribers WHERE workspace_id = $1 AND id = $2")
+            .bind(ws)
+            .bind(id)
+            .fetch_optional(conn)
+            .await?;
+    Ok(row.and_then(|(psid,)| psid))
+}
+
 /// The owner of a subscription token on this Page.
 pub async fn by_token(
     conn: &mut Conn,

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::clean;
-use crate::store::ids::{PageRowId, SubscriberId, WorkspaceId};
+use crate::store::ids::{LinkId, PageRowId, SubscriberId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
 use crate::store::sealed::email_hash;
 
@@ -61,6 +61,8 @@ pub struct Filter {
     pub source: Option<String>,
     /// Name prefix, e-mail address (whole), or an id.
     pub search: Option<String>,
+    /// Only those who came in through this opt-in link.
+    pub link: Option<LinkId>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -157,6 +159,9 @@ pub async fn list(
         );
     } else {
         sql.push_str(" AND $5 = ''");
+    }
+    if let Some(link) = filter.link {
+        sql.push_str(&format!(" AND s.opt_in_link_id = {}", link.0));
     }
     let (condition, value) = search(filter.search.as_deref().unwrap_or("").trim());
     sql.push_str(condition);

@@ -100,7 +100,11 @@ impl Person<'_> {
                 text,
                 quick_reply,
             } => {
-                let words = text.as_deref().or(quick_reply.as_deref());
+                // A tapped quick reply says its title, and what it means stands in its payload.
+                let meant = quick_reply
+                    .as_deref()
+                    .filter(|payload| keyword(payload).is_some());
+                let words = meant.or(text.as_deref()).or(quick_reply.as_deref());
                 self.wrote(mid, words).await
             }
             EventKind::Postback {

@@ -277,3 +277,24 @@ impl Row {
 fn token_context(id: ShopId) -> String {
     format!("shops.token:{id}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_app_asks_for_the_topics_that_a_shop_connected_by_hand_gets() {
+        let file = include_str!("../../shopify.app.toml");
+        let told: BTreeSet<&str> = file
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .filter(|text| text.contains('/') && !text.starts_with(['/', 'h']))
+            .collect();
+        let compliance = ["customers/data_request", "customers/redact", "shop/redact"];
+        let ours = TOPICS.iter().map(|(_, name)| *name).chain(compliance);
+        assert_eq!(told, ours.collect());
+    }
+}

@@ -7,5 +7,6 @@
 mod attribution;
 mod automations;
 mod clicks;
+mod figures;
 mod profiles;
 mod world;

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::story;
-use crate::support::Story;
 
 story! {
     async fn every_mistake_in_a_campaign_is_named_by_its_field(story: &mut Story) {
@@ -168,7 +167,7 @@ story! {
 story! {
     async fn quiet_hours_outlast_a_broadcasts_patience(story: &mut Story) {
         story.audience(2).await;
-        let settings = json!({"quiet_hours": {"start": "09:00", "end": "18:00"}});
+        let settings = json!({"quiet_hours": {"start": "00:00", "end": "23:59"}});
         assert_eq!(story.patch("/settings", settings).await.status, 200);
         let id = story.broadcasts("Shh").await;
         let report = story.report(&id).await;
@@ -178,11 +177,8 @@ story! {
 
 story! {
     async fn people_where_meta_sells_no_messages_are_skipped_by_name(story: &mut Story) {
-        story.audience(3).await;
-        sqlx::query("UPDATE subscribers SET timezone = 'Europe/Berlin' WHERE first_name = 'Person0'")
-            .execute(story.app.db.pool())
-            .await
-            .unwrap();
+        let people = story.audience(3).await;
+        story.sandbox.meta.lives_in(&people[0], "DE");
         let id = story.broadcasts("Regions").await;
         let report = story.report(&id).await;
         assert_eq!(report["skipped"], json!({"region_not_allowed": 1}), "{report:#}");

@@ -9,7 +9,6 @@ use pagecast::workspaces::{self, ConnectPage, KlaviyoSecret};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::story;
-use crate::support::Story;
 use crate::support::story::{AD_ACCOUNT, PAGE, SHOP};
 
 fn page(token: &str) -> ConnectPage {
@@ -76,7 +75,7 @@ story! {
         assert!(now.await.unwrap());
         tx.commit().await.unwrap();
         assert!(workspaces::shop_token(app, shop.id).await.unwrap().is_none());
-        let gone = workspaces::shop_by_domain(&mut *app.db.acquire().await.unwrap(), SHOP)
+        let gone = workspaces::shop_by_domain(&mut app.db.acquire().await.unwrap(), SHOP)
             .await
             .unwrap();
         assert_eq!(gone.map(|shop| shop.workspace), Some(story.workspace));

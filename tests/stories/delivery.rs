@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::story;
-use crate::support::Story;
 
 story! {
     async fn a_lost_answer_is_settled_by_the_echo_and_nobody_hears_it_twice(story: &mut Story) {

@@ -1,8 +1,11 @@
 //! Stories: what people do, told through the public surface, with the sandbox on the other side
 //! and a clock that is moved by hand. Every story runs on SQLite and on PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
+mod browser;
 mod campaigns;
 mod connections;
 mod crash;

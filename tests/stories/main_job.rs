@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::story;
-use crate::support::Story;
 
 story! {
     async fn a_broadcast_earns_money_and_the_report_says_how_much(story: &mut Story) {

@@ -356,7 +356,7 @@ pub(super) fn profile_row(
     let mut attributes = Map::new();
     if let Value::Object(all) = all {
         for (key, value) in all {
-            if fields.is_none_or(|f| f.iter().any(|f| *f == key)) {
+            if fields.is_none_or(|f| f.contains(&key)) {
                 attributes.insert(key, value);
             }
         }

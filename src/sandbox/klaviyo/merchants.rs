@@ -111,7 +111,7 @@ impl Klaviyo {
         self.with_account(|account| {
             account
                 .groups
-                .retain(|_, g| g.id != segment && g.name != segment)
+                .retain(|_, g| g.id != segment && g.name != segment);
         })
     }
 

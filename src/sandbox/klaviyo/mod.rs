@@ -5,6 +5,8 @@ mod events;
 mod groups;
 mod merchants;
 mod oauth;
+#[cfg(test)]
+mod tests;
 mod webhooks;
 mod wire;
 

@@ -63,7 +63,7 @@ impl Meta {
         let page_id = call.required_text("page_id")?;
         for budget in ["daily_budget", "lifetime_budget", "bid_amount"] {
             if let Some(text) = call.text(budget)
-                && text.parse::<u64>().ok().filter(|n| *n > 0).is_none()
+                && text.parse::<u64>().unwrap_or(0) == 0
             {
                 return Err(Refusal::parameter(format_args!(
                     "{budget} must be positive"
@@ -79,10 +79,10 @@ impl Meta {
             }
         }
         let mut state = self.state();
-        if !state
+        if state
             .pages
             .get(&page_id)
-            .is_some_and(|p| p.ad_account == account)
+            .is_none_or(|p| p.ad_account != account)
         {
             return Err(Refusal::new(
                 2_300_039,

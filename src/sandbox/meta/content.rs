@@ -35,8 +35,7 @@ pub(super) fn check(message: &Object, channel: Channel) -> Result<Content, Refus
         ]
     };
     only(message, "message", known)?;
-    let mut content = Content::default();
-    content.metadata = match message.get("metadata") {
+    let metadata = match message.get("metadata") {
         None => None,
         Some(Value::String(text)) if text.chars().count() <= 1000 => Some(text.clone()),
         Some(_) => {
@@ -44,6 +43,10 @@ pub(super) fn check(message: &Object, channel: Channel) -> Result<Content, Refus
                 "message.metadata must be text, 1000 at most",
             ));
         }
+    };
+    let mut content = Content {
+        metadata,
+        ..Content::default()
     };
     let bodies = ["text", "attachment", "attachments", "template"];
     if bodies

@@ -10,6 +10,8 @@ mod messages;
 mod pages;
 mod people;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -266,7 +266,7 @@ impl Meta {
                     .subscriptions
                     .values_mut()
                     .find(|s| row["subscriber_token"].as_str() == Some(&s.token)),
-                ["email"] | ["phone"] | ["email", "phone"] | ["phone", "email"] => continue,
+                ["email" | "phone"] | ["email", "phone"] | ["phone", "email"] => continue,
                 _ => None,
             }) else {
                 invalid += 1;

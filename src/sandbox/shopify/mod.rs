@@ -5,6 +5,8 @@ mod bodies;
 mod graphql;
 mod shoppers;
 mod storefront;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -132,7 +132,7 @@ impl Shopify {
                 &token,
                 &cart,
                 now,
-                |facts| bodies::checkout_body(facts),
+                bodies::checkout_body,
             );
             shop.checkouts.insert(token.clone(), body.clone());
             body
@@ -207,7 +207,7 @@ impl Shopify {
                 &token,
                 &cart,
                 now,
-                |facts| bodies::order_body(facts),
+                bodies::order_body,
             );
             if let Some(known) = shop.customers.get_mut(&customer.id) {
                 known.orders += 1;

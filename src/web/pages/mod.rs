@@ -1,9 +1,72 @@
-//! The admin: server-rendered pages, a file each.
+//! The admin: server-rendered pages, a file each. Everything works by links and forms; htmx makes
+//! parts live.
+//!
+//! A page is a template in `templates/` that extends `layout.html` and has a field `shell`; its
+//! handler takes a [`Session`](session::Session), which only a signed-in request has.
+
+pub mod answer;
+pub mod assets;
+pub mod chart;
+pub mod error;
+pub mod fields;
+pub mod format;
+pub mod parts;
+pub mod session;
+pub mod shell;
+pub mod words;
+
+mod automations;
+mod campaign_edit;
+mod campaign_form;
+mod campaign_log;
+mod campaign_parts;
+mod campaign_report;
+mod campaigns;
+
+mod connections;
+
+mod links;
+mod listing;
+mod orders;
+mod overview;
+
+mod settings;
+mod sign_in;
+mod subscribers;
+mod webhooks;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::web::Web;
 
-pub fn router(_web: &Web) -> Router<Web> {
+pub fn router(web: &Web) -> Router<Web> {
+    let pages = Router::new()
+        .merge(sign_in::router())
+        .merge(overview::router())
+        .merge(campaigns::router())
+        .merge(campaign_edit::router())
+        .merge(campaign_report::router())
+        .merge(subscribers::router())
+        .merge(links::router())
+        .merge(orders::router())
+        .merge(automations::router())
+        .merge(webhooks::router())
+        .merge(connections::router())
+        .merge(settings::router())
+        .route("/app/", get(async || Redirect::permanent("/app")))
+        .route("/app/{*unknown}", any(async || error::Error::NotFound))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(web.clone(), session::guard));
     Router::new()
+        .route("/", get(async || Redirect::to("/app")))
+        .merge(assets::router())
+        .merge(pages)
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    error::Error::Internal(anyhow::anyhow!("the page panicked")).into_response()
 }

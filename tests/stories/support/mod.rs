@@ -1,13 +1,13 @@
 //! The stage on which stories play.
 
-pub mod postgres;
-pub mod story;
+pub(crate) mod postgres;
+pub(crate) mod story;
 
-pub use story::{Answer, Story};
+pub(crate) use story::Story;
 
 /// Which database a story plays on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub(crate) enum Engine {
     Sqlite,
     Postgres,
 }
@@ -17,6 +17,7 @@ pub enum Engine {
 macro_rules! story {
     ($(#[$meta:meta])* async fn $name:ident($story:ident: &mut Story) $body:block) => {
         mod $name {
+            #[allow(unused_imports, clippy::allow_attributes, reason = "a story may need none of the file's imports")]
             use super::*;
 
             async fn tell($story: &mut $crate::support::Story) $body

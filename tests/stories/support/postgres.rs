@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The address of a server on which we may create databases, or `None` where there is none.
-pub fn server() -> Option<&'static str> {
+pub(crate) fn server() -> Option<&'static str> {
     static SERVER: OnceLock<Option<String>> = OnceLock::new();
     SERVER
         .get_or_init(|| {
@@ -30,7 +30,7 @@ pub fn server() -> Option<&'static str> {
 }
 
 /// A fresh database on the server.
-pub async fn database() -> String {
+pub(crate) async fn database() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let server = server().expect("a story on PostgreSQL needs a server");
     let name = format!(
@@ -91,8 +91,7 @@ fn start() -> Option<String> {
             -c unix_socket_directories= -c fsync=off -c max_connections=300 >"$folder/log" 2>&1 &
         server=$!
         cat >/dev/null
-        pkill -QUIT -P "$server" 2>/dev/null || true
-        kill -QUIT "$server" 2>/dev/null || true
+        as "$bin/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true
         wait "$server" 2>/dev/null || true
         rm -rf "$folder"
     "#;

@@ -21,22 +21,21 @@ use tempfile::TempDir;
 
 use super::{Engine, postgres};
 
-pub const SHOP: &str = "harbour.myshopify.com";
-pub const PAGE: &str = "104512345678901";
-pub const AD_ACCOUNT: &str = "act_220011223344";
-pub const KLAVIYO_KEY: &str = "pk_story";
+pub(crate) const SHOP: &str = "harbour.myshopify.com";
+pub(crate) const PAGE: &str = "104512345678901";
+pub(crate) const AD_ACCOUNT: &str = "act_220011223344";
+pub(crate) const KLAVIYO_KEY: &str = "pk_story";
 /// When every story begins: a Tuesday, 10:00 UTC.
-pub const BEGINNING: &str = "2026-11-24T10:00:00Z";
+pub(crate) const BEGINNING: &str = "2026-11-24T10:00:00Z";
 const SECRET_KEY: &str = "c3RvcmllcyBhcmUgc2VhbGVkIHdpdGggdGhpcyBrZXk=";
 
-pub struct Story {
+pub(crate) struct Story {
     pub app: App,
     pub sandbox: Sandbox,
     pub clock: Clock,
     pub workspace: WorkspaceId,
     /// `http://127.0.0.1:…` of the product.
     pub url: String,
-    pub engine: Engine,
     pub http: reqwest::Client,
     clicks: Recorder,
     token: String,
@@ -48,15 +47,14 @@ pub struct Story {
 
 /// An answer of the product: status and JSON (or text as a JSON string).
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub body: Value,
-    pub headers: reqwest::header::HeaderMap,
 }
 
 impl Story {
     /// A workspace with its shop, Page (with ad account) and Klaviyo connected; no subscriber.
-    pub async fn start(engine: Engine) -> Self {
+    pub(crate) async fn start(engine: Engine) -> Self {
         let clock = Clock::steerable(clock::parse_rfc3339(BEGINNING).unwrap());
         let sandbox = sandbox::start(sandbox::Config::new(clock.clone()))
             .await
@@ -108,7 +106,6 @@ impl Story {
             clock,
             workspace,
             url,
-            engine,
             http: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
@@ -121,13 +118,13 @@ impl Story {
         }
     }
 
-    pub fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> Millis {
         self.clock.now()
     }
 
     /// Everything that is under way comes to rest: webhooks arrive, jobs run, messages go out,
     /// receipts come back.
-    pub async fn settles(&self) {
+    pub(crate) async fn settles(&self) {
         for _ in 0..50 {
             self.sandbox.settled().await;
             self.clicks.flush().await;
@@ -154,7 +151,7 @@ impl Story {
     }
 
     /// Moves the clock, and does on the way what becomes due.
-    pub async fn minutes_pass(&self, minutes: i64) {
+    pub(crate) async fn minutes_pass(&self, minutes: i64) {
         let end = self.now() + minutes * MINUTE;
         let step = (minutes / 60).max(1) * MINUTE;
         self.settles().await;
@@ -164,12 +161,12 @@ impl Story {
         }
     }
 
-    pub async fn hours_pass(&self, hours: i64) {
+    pub(crate) async fn hours_pass(&self, hours: i64) {
         self.minutes_pass(hours * 60).await;
     }
 
     /// A person who came through an opt-in link and accepted the card.
-    pub async fn subscriber(&mut self, name: &str) -> Person {
+    pub(crate) async fn subscriber(&mut self, name: &str) -> Person {
         let link = self
             .opt_in_link(json!({"name": "Link", "source": "link"}))
             .await;
@@ -186,7 +183,7 @@ impl Story {
     }
 
     /// As [`Story::subscriber`], known to the shop: the link carries the customer.
-    pub async fn customer(&mut self, name: &str) -> (Person, Customer) {
+    pub(crate) async fn customer(&mut self, name: &str) -> (Person, Customer) {
         let (first, last) = name.split_once(' ').unwrap_or((name, "Doe"));
         let email = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
         let customer = self.sandbox.shopify.customer(first, last, &email).unwrap();
@@ -207,7 +204,7 @@ impl Story {
     }
 
     /// `n` subscribers written straight into the database and known to Meta, with closed windows.
-    pub async fn audience(&self, n: usize) -> Vec<Person> {
+    pub(crate) async fn audience(&self, n: usize) -> Vec<Person> {
         let (page,): (i64,) = sqlx::query_as("SELECT id FROM pages WHERE workspace_id = $1")
             .bind(self.workspace)
             .fetch_one(self.app.db.pool())
@@ -240,7 +237,7 @@ impl Story {
     }
 
     /// The merchant gives the Page's tokens once more.
-    pub async fn connects_the_page_again(&self) {
+    pub(crate) async fn connects_the_page_again(&self) {
         let page = ConnectPage {
             meta_id: PAGE.to_owned(),
             token: SecretString::from("page-token"),
@@ -252,14 +249,14 @@ impl Story {
             .expect("connect the Page");
     }
 
-    pub async fn opt_in_link(&self, body: Value) -> Value {
+    pub(crate) async fn opt_in_link(&self, body: Value) -> Value {
         let answer = self.post("/opt-in-links", body).await;
         assert!(answer.status == 201 || answer.status == 200, "{answer:?}");
         answer.body
     }
 
     /// Our id of the person, as the API shows it.
-    pub async fn id_of(&self, person: &Person) -> String {
+    pub(crate) async fn id_of(&self, person: &Person) -> String {
         let row: (pagecast::store::ids::SubscriberId,) =
             sqlx::query_as("SELECT id FROM subscribers WHERE psid = $1")
                 .bind(&person.psid)
@@ -269,12 +266,12 @@ impl Story {
         row.0.to_string()
     }
 
-    pub fn sent_to(&self, person: &Person) -> Vec<SentMessage> {
+    pub(crate) fn sent_to(&self, person: &Person) -> Vec<SentMessage> {
         self.sandbox.meta.sent_to(person)
     }
 
     /// The marketing words the person got, without opt-in cards.
-    pub fn heard(&self, person: &Person) -> Vec<String> {
+    pub(crate) fn heard(&self, person: &Person) -> Vec<String> {
         self.sent_to(person)
             .into_iter()
             .filter(|message| message.kind != "opt_in_card")
@@ -283,7 +280,7 @@ impl Story {
     }
 
     /// Creates a campaign to everyone and sends it now; its id.
-    pub async fn broadcasts(&self, text: &str) -> String {
+    pub(crate) async fn broadcasts(&self, text: &str) -> String {
         let id = self.campaign(text).await;
         self.schedules(&id, json!({})).await;
         self.minutes_pass(61).await;
@@ -291,7 +288,7 @@ impl Story {
     }
 
     /// A draft to everyone with one button to the shop; its id.
-    pub async fn campaign(&self, text: &str) -> String {
+    pub(crate) async fn campaign(&self, text: &str) -> String {
         let answer = self
             .post(
                 "/campaigns",
@@ -307,18 +304,18 @@ impl Story {
         answer.body["id"].as_str().unwrap().to_owned()
     }
 
-    pub async fn schedules(&self, id: &str, body: Value) {
+    pub(crate) async fn schedules(&self, id: &str, body: Value) {
         let answer = self.post(&format!("/campaigns/{id}/schedule"), body).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         self.settles().await;
     }
 
-    pub async fn report(&self, id: &str) -> Value {
+    pub(crate) async fn report(&self, id: &str) -> Value {
         self.get(&format!("/campaigns/{id}")).await.body
     }
 
     /// Follows a link as a person's browser does; where it leads.
-    pub async fn clicks(&self, link: &str) -> String {
+    pub(crate) async fn clicks(&self, link: &str) -> String {
         let answer = self
             .http
             .get(link)
@@ -332,26 +329,22 @@ impl Story {
         location
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(reqwest::Method::GET, path, None, &[]).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(reqwest::Method::POST, path, Some(body), &[])
             .await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
         self.call(reqwest::Method::PATCH, path, Some(body), &[])
             .await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
-        self.call(reqwest::Method::DELETE, path, None, &[]).await
-    }
-
     /// Calls the public API (`path` below `/api/v1`) with the workspace's token.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         method: reqwest::Method,
         path: &str,
@@ -369,18 +362,14 @@ impl Story {
             request = request.json(&body);
         }
         let answer = request.send().await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer {
-            status,
-            body,
-            headers,
-        }
+        Answer { status, body }
     }
 
     /// Nothing may be left over at the end: no open webhook, no call that a platform does not know.
-    pub async fn ends(self) {
+    pub(crate) async fn ends(self) {
         self.settles().await;
         if !self.expects_unknown_calls {
             assert_eq!(self.sandbox.unknown_calls(), Vec::<String>::new());

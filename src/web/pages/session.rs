@@ -1,0 +1,302 @@
+//! Who is looking, and whether the request may be trusted. Every request under `/app` passes the
+//! guard: no session, no page; nothing is changed by a request from elsewhere.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::answer::{TOAST_COOKIE, see_other, toast_text};
+use super::error::{Error, Failure, draw};
+use super::format::Format;
+use super::shell::{Nav, Shell};
+use crate::clock::Millis;
+use crate::store::ids::WorkspaceId;
+use crate::web::Web;
+use crate::workspaces::{self, Workspace};
+
+pub const SESSION_COOKIE: &str = "pagecast_session";
+pub const SIGN_IN: &str = "/app/sign-in";
+
+const POLICY: &str = "default-src 'self'; img-src 'self' https: data:; style-src 'self'; \
+    style-src-attr 'unsafe-inline'; script-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
+    form-action 'self'";
+
+/// A signed-in request: the workspace it may see. As an argument of a handler it is the proof.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub workspace: Arc<Workspace>,
+    /// htmx asks for a part of a page.
+    pub is_part: bool,
+    shop: Option<String>,
+    toast: Option<String>,
+    now: Millis,
+}
+
+impl Session {
+    /// A session for rendering templates with samples.
+    #[cfg(test)]
+    pub(in crate::web::pages) fn sample(now: Millis) -> Self {
+        Self {
+            workspace: Arc::new(Workspace {
+                id: WorkspaceId(1),
+                name: "Harbour Coffee".to_owned(),
+                timezone: "America/Los_Angeles".to_owned(),
+                quiet_hours: None,
+                cap_hours: 24,
+                attribution_window_days: 7,
+            }),
+            is_part: false,
+            shop: Some("harbour-coffee.myshopify.com".to_owned()),
+            toast: None,
+            now,
+        }
+    }
+
+    pub fn ws(&self) -> WorkspaceId {
+        self.workspace.id
+    }
+
+    pub fn format(&self) -> Format {
+        Format::new(&self.workspace.timezone, self.now)
+    }
+
+    /// What `layout.html` draws around a page with this title.
+    pub fn shell(&self, nav: Nav, title: impl Into<String>) -> Shell {
+        Shell {
+            title: title.into(),
+            nav,
+            workspace: self.workspace.name.clone(),
+            shop: self.shop.clone(),
+            toast: self.toast.clone(),
+            f: self.format(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Error::Internal(anyhow::anyhow!("a page was served without the guard")))
+    }
+}
+
+/// Around every page.
+pub async fn guard(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let is_part = headers
+        .get("hx-request-type")
+        .is_some_and(|kind| kind == "partial");
+    let is_reading = request.method().is_safe();
+    if !is_reading && !comes_from_us(headers, &web.app.config.public_url) {
+        let error = Error::Forbidden(
+            "To keep others from acting in your name, changes are only taken from our own pages. \
+             Open the page in this window and press the button there.",
+        );
+        return finish(error.into_response(), None, is_part);
+    }
+    if request.uri().path() == SIGN_IN {
+        return finish(next.run(request).await, None, is_part);
+    }
+    let session = match open(&web, headers, is_part, is_reading).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return finish(to_sign_in(is_part), None, is_part),
+        Err(error) => return finish(Error::Internal(error).into_response(), None, is_part),
+    };
+    request.extensions_mut().insert(session.clone());
+    let response = next.run(request).await;
+    finish(response, Some(&session), is_part)
+}
+
+async fn open(
+    web: &Web,
+    headers: &HeaderMap,
+    is_part: bool,
+    is_reading: bool,
+) -> anyhow::Result<Option<Session>> {
+    let Some(token) = session_token(headers) else {
+        return Ok(None);
+    };
+    let Some(ws) = workspaces::session(&web.app, &token).await? else {
+        return Ok(None);
+    };
+    let Some(workspace) = workspaces::find(&web.app, ws).await? else {
+        return Ok(None);
+    };
+    let shop = if is_part {
+        None
+    } else {
+        workspaces::shop(&web.app, ws).await?
+    };
+    let toast = cookie(headers, TOAST_COOKIE).filter(|_| is_reading && !is_part);
+    Ok(Some(Session {
+        workspace: Arc::new(workspace),
+        is_part,
+        shop: shop.map(|shop| shop.domain.as_str().to_owned()),
+        toast: toast.and_then(toast_text),
+        now: web.app.clock.now(),
+    }))
+}
+
+/// A part cannot show the sign-in page, so htmx is told to load it whole.
+fn to_sign_in(is_part: bool) -> Response {
+    if !is_part {
+        return see_other(SIGN_IN);
+    }
+    let whole = [(HeaderName::from_static("hx-redirect"), SIGN_IN)];
+    (StatusCode::UNAUTHORIZED, whole).into_response()
+}
+
+/// Draws what failed, drops the toast that was shown, and adds what every page carries.
+fn finish(mut response: Response, session: Option<&Session>, is_part: bool) -> Response {
+    if let Some(failure) = response.extensions().get::<Failure>() {
+        let shell = session.map(|session| session.shell(Nav::Elsewhere, failure.title.clone()));
+        response = draw(failure, shell.as_ref(), is_part);
+    }
+    let was_shown = session.is_some_and(|session| session.toast.is_some());
+    let headers = response.headers_mut();
+    if was_shown && !headers.contains_key(header::SET_COOKIE) {
+        let gone = format!("{TOAST_COOKIE}=; Path=/app; Max-Age=0; HttpOnly; SameSite=Lax");
+        if let Ok(gone) = HeaderValue::from_str(&gone) {
+            headers.append(header::SET_COOKIE, gone);
+        }
+    }
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        // Not `no-referrer`: it would empty the `Origin` of our own forms.
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The token of the session cookie.
+pub fn session_token(headers: &HeaderMap) -> Option<SecretString> {
+    cookie(headers, SESSION_COOKIE)
+        .filter(|value| !value.is_empty())
+        .map(SecretString::from)
+}
+
+/// Sets the session, or ends it when there is no token.
+pub fn session_cookie(token: Option<&SecretString>, public_url: &str) -> HeaderValue {
+    let (value, age) = match token {
+        Some(token) => (token.expose_secret(), 30 * 24 * 60 * 60),
+        None => ("", 0),
+    };
+    let secure = if public_url.starts_with("https:") {
+        "; Secure"
+    } else {
+        ""
+    };
+    let text =
+        format!("{SESSION_COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value)
+}
+
+/// Browsers say where a request comes from; one that says neither is not taken for a write.
+fn comes_from_us(headers: &HeaderMap, public_url: &str) -> bool {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let site = HeaderName::from_static("sec-fetch-site");
+    if let Some(site) = text(&site) {
+        return matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text(&header::ORIGIN) else {
+        return false;
+    };
+    let Ok(origin) = url::Url::parse(origin) else {
+        return false;
+    };
+    let is_public = url::Url::parse(public_url).is_ok_and(|url| url.origin() == origin.origin());
+    let is_host = text(&header::HOST).is_some_and(|host| {
+        let port = origin.port().map(|port| format!(":{port}"));
+        let here = origin
+            .host_str()
+            .map(|name| format!("{name}{}", port.unwrap_or_default()));
+        here.is_some_and(|here| here.eq_ignore_ascii_case(host))
+    });
+    is_public || is_host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLIC: &str = "https://pagecast.example";
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_our_own_pages_may_change_something() {
+        let ours = |pairs: &[(&'static str, &'static str)]| comes_from_us(&headers(pairs), PUBLIC);
+        assert!(ours(&[("sec-fetch-site", "same-origin")]));
+        assert!(ours(&[("sec-fetch-site", "none")]));
+        assert!(ours(&[("origin", "https://pagecast.example")]));
+        assert!(ours(&[
+            ("origin", "http://127.0.0.1:8080"),
+            ("host", "127.0.0.1:8080")
+        ]));
+
+        assert!(!ours(&[]));
+        assert!(!ours(&[("sec-fetch-site", "same-site")]));
+        assert!(!ours(&[
+            ("sec-fetch-site", "cross-site"),
+            ("origin", PUBLIC)
+        ]));
+        assert!(!ours(&[
+            ("origin", "https://evil.example"),
+            ("host", "pagecast.example")
+        ]));
+        assert!(!ours(&[("origin", "null"), ("host", "null")]));
+    }
+
+    #[test]
+    fn the_session_is_found_among_other_cookies() {
+        let jar = headers(&[("cookie", "a=1; pagecast_session=s3cret; b=2")]);
+        assert_eq!(session_token(&jar).unwrap().expose_secret(), "s3cret");
+        assert!(session_token(&headers(&[("cookie", "pagecast_session=")])).is_none());
+    }
+
+    #[test]
+    fn the_session_cookie_is_secure_where_the_address_is() {
+        let token = SecretString::from("t");
+        let over_https = session_cookie(Some(&token), PUBLIC);
+        assert!(over_https.to_str().unwrap().ends_with("; Secure"));
+        let at_home = session_cookie(Some(&token), "http://127.0.0.1:8080");
+        assert!(!at_home.to_str().unwrap().contains("Secure"));
+        let ended = session_cookie(None, PUBLIC);
+        assert!(ended.to_str().unwrap().contains("Max-Age=0"));
+    }
+}
