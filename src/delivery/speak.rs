@@ -7,7 +7,7 @@ use super::render::{Linker, render};
 use super::retry;
 use super::warm_up::Halt;
 use crate::app::App;
-use crate::clock::{DAY, HOUR, Millis, SECOND};
+use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
 use crate::meta::{self, ApiError, Class, Outgoing, Usage};
 use crate::store::sealed::sha256_hex;
 use crate::workspaces::Page;
@@ -407,7 +407,7 @@ fn by_class(
         }),
         Class::StopCampaign => {
             effects.push(Effect::Halt(Halt::Failed, detail.clone()));
-            again(now)
+            again(now + MINUTE)
         }
         Class::MerchantBilling if error.code == 2_300_054 => {
             // The daily budget comes back by itself.
@@ -416,11 +416,11 @@ fn by_class(
         }
         Class::MerchantBilling => {
             effects.push(Effect::Halt(Halt::Paused, detail.clone()));
-            again(now)
+            again(now + MINUTE)
         }
         Class::ReconnectPage => {
             effects.push(Effect::PageTrouble(detail.clone()));
-            again(now)
+            again(now + MINUTE)
         }
         Class::OutsideWindow => skipped(Reason::OutsideWindow),
         Class::OurBug => Outcome::Failed {
