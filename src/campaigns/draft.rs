@@ -4,9 +4,9 @@ use crate::app::App;
 use crate::campaigns::{Audience, Error};
 use crate::clock::Millis;
 use crate::delivery::{Message, Problem};
-use crate::store::clean;
 use crate::store::ids::{CampaignId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
+use crate::store::{clean, clean_json};
 
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -186,10 +186,10 @@ fn checked(mut draft: Draft) -> Result<Draft, Error> {
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
-    // A NUL can only come in as an escape, and PostgreSQL would refuse it later.
-    Ok(serde_json::to_string(value)
-        .map_err(anyhow::Error::from)?
-        .replace("\\u0000", ""))
+    // As an escape a NUL would be stored, but PostgreSQL would refuse it later.
+    let mut value = serde_json::to_value(value).map_err(anyhow::Error::from)?;
+    clean_json(&mut value);
+    Ok(value.to_string())
 }
 
 pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Campaign, Error> {

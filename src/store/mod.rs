@@ -139,6 +139,17 @@ pub fn clean(text: &str) -> String {
     text.replace('\0', "")
 }
 
+/// The same for every text within a JSON value. Once it is serialized, an escaped NUL cannot be
+/// told any more from a backslash that somebody wrote.
+pub fn clean_json(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) if text.contains('\0') => *text = clean(text),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(clean_json),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(clean_json),
+        _ => {}
+    }
+}
+
 /// `(${first}, …), (…)`: placeholders for `rows` rows of `columns` values, numbered from `first`.
 /// Statements made with it go through `sqlx::AssertSqlSafe`; only numbers enter the text.
 pub fn placeholders(first: usize, rows: usize, columns: usize) -> String {

@@ -248,13 +248,29 @@ pub(super) async fn change_campaign(
         channel: patch.channel.map(|channel| channel.as_str().to_owned()),
         utm: patch.utm.map(|utm| utm.into_iter().collect()),
     };
+    let before = campaigns::find(&web.app, caller.0, id).await?;
     let mut campaign = campaigns::patch(&web.app, caller.0, id, change).await?;
     if let Some(when) = when {
-        campaign = campaigns::schedule(&web.app, caller.0, id, when)
-            .await
-            .map_err(|error| schedule::refused(error, "/schedule"))?;
+        campaign = match campaigns::schedule(&web.app, caller.0, id, when).await {
+            Ok(campaign) => campaign,
+            Err(error) => {
+                // Refused as a whole: its words are again what they were.
+                campaigns::patch(&web.app, caller.0, id, as_it_was(before)).await?;
+                return Err(schedule::refused(error, "/schedule"));
+            }
+        };
     }
     counted(&web, caller, campaign).await
+}
+
+fn as_it_was(before: campaigns::Campaign) -> campaigns::Patch {
+    campaigns::Patch {
+        name: Some(before.name),
+        message: Some(before.message),
+        audience: Some(before.audience),
+        channel: Some(before.channel),
+        utm: Some(before.utm),
+    }
 }
 
 /// Delete a campaign

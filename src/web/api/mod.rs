@@ -46,6 +46,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(calls)
         .route("/api/openapi.json", get(|| async { Json(document()) }))
         .route("/api", any(no_such_path))
+        .route("/api/", any(no_such_path))
         .route("/api/{*path}", any(no_such_path))
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(request::LARGEST_BODY))

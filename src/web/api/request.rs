@@ -14,6 +14,7 @@ use serde_path_to_error::Segment;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::store::page::{Cursor, MAX_LIMIT};
+use crate::store::{clean, clean_json};
 use crate::web::api::problem::{FieldError, Problem};
 use crate::web::api::{document, shape};
 
@@ -42,12 +43,13 @@ where
                 "Send JSON, with `Content-Type: application/json`.",
             ));
         }
-        let value = serde_json::from_slice(&bytes).map_err(|error| {
+        let mut value = serde_json::from_slice(&bytes).map_err(|error| {
             Problem::new(
                 StatusCode::BAD_REQUEST,
                 format!("The body is not readable as JSON: {error}."),
             )
         })?;
+        clean_json(&mut value);
         parse(value).map(Self)
     }
 }
@@ -120,7 +122,7 @@ where
                 return Err(Problem::parameter(&name, &detail));
             }
             if !value.is_empty() {
-                given.insert(name.into_owned(), Value::String(value.into_owned()));
+                given.insert(name.into_owned(), Value::String(clean(&value)));
             }
         }
         serde_json::from_value(Value::Object(given))

@@ -281,6 +281,8 @@ async fn nobody_gets_in_without_a_token_and_everybody_reads_the_document() {
 async fn every_refusal_is_a_problem_document() {
     let caller = Caller::new().await;
     assert_problem(&caller.get("/nothing").await, 404);
+    let root = Request::builder().uri("/api/").body(Body::empty());
+    assert_problem(&caller.send(root.unwrap()).await, 404);
     assert_problem(&caller.get("/campaigns/cmp_nothing").await, 404);
     let unknown = CampaignId(77).to_string();
     assert_problem(&caller.get(&format!("/campaigns/{unknown}")).await, 404);
@@ -354,6 +356,39 @@ async fn a_campaign_is_refused_whole_when_its_schedule_is() {
     assert_eq!(answer.status, 201, "{}", answer.body);
     assert_eq!(answer.body["status"], "scheduled");
     assert_eq!(answer.body["schedule"]["at"], "2026-11-21T14:00:00Z");
+
+    // A change with a schedule that is refused changes nothing.
+    let path = format!("/campaigns/{}", answer.body["id"].as_str().unwrap());
+    let change = json!({"name": "Spring", "schedule": {"at": "2020-01-01T00:00:00Z"}});
+    let refused = caller.call(Method::PATCH, &path, Some(&change)).await;
+    assert_problem(&refused, 422);
+    assert_eq!(refused.pointers(), ["/schedule/at"]);
+    assert_eq!(caller.get(&path).await.body["name"], "Winter");
+}
+
+#[tokio::test]
+async fn a_nul_is_left_out_and_a_backslash_that_looks_like_one_stays() {
+    let caller = Caller::new().await;
+    let subscriber = caller.has_a_subscriber().await;
+    let mut body = campaign();
+    body["message"]["text"] = json!("a\0b \\u0000 c");
+    let made = caller.post("/campaigns", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(made.body["message"]["text"], "ab \\u0000 c");
+    let list = caller.get("/campaigns").await;
+    assert_eq!(list.body["data"][0]["id"], made.body["id"]);
+
+    let tags = json!({"add": ["v\0ip"]});
+    let path = format!("/subscribers/{subscriber}/tags");
+    let tagged = caller.post(&path, &tags).await;
+    assert_eq!(tagged.body["tags"], json!(["vip"]));
+    let found = caller.get("/subscribers?tag=vi%00p&source=q%00r").await;
+    assert_eq!(
+        found.body["data"][0]["id"],
+        subscriber.as_str(),
+        "{}",
+        found.body
+    );
 }
 
 #[tokio::test]
