@@ -171,6 +171,16 @@ impl Auto {
         landing_site(&answer)
     }
 
+    /// The m.me link behind an invitation: itself, or the one on a landing page.
+    pub(in crate::sandbox) async fn m_me_link(&self, invite: &str) -> anyhow::Result<String> {
+        if invite.contains("m.me/") {
+            return Ok(invite.to_owned());
+        }
+        anyhow::ensure!(is_local(invite), "the landing page is not on this machine");
+        let page = self.inner.browser.get(invite).header("user-agent", BROWSER);
+        m_me_link_in(&page.send().await?.text().await?).context("no m.me link on the page")
+    }
+
     async fn live(&self, mut taken: UnboundedReceiver<Taken>) {
         let rates = self.rates();
         self.plan(rates.newcomer_every, Action::Newcomer);
@@ -363,13 +373,7 @@ impl Auto {
         let Some(invite) = self.inner.world.chance.pick(&invites) else {
             return Ok(());
         };
-        let link = if invite.contains("m.me/") {
-            invite.clone()
-        } else {
-            anyhow::ensure!(is_local(invite), "the landing page is not on this machine");
-            let page = self.inner.browser.get(invite).header("user-agent", BROWSER);
-            m_me_link_in(&page.send().await?.text().await?).context("no m.me link on the page")?
-        };
+        let link = self.m_me_link(invite).await?;
         let (first, last) = self.new_name();
         let person = self.inner.meta.person(&format!("{first} {last}"));
         self.inner.meta.follows(&person, &link)
