@@ -211,7 +211,9 @@ impl Sandbox {
             DEMO_AD_ACCOUNT,
             DEMO_AD_TOKEN,
         );
-        self.klaviyo.account(DEMO_KLAVIYO_KEY, DEMO_KLAVIYO_REFRESH);
+        let account = self.klaviyo.account(DEMO_KLAVIYO_KEY, DEMO_KLAVIYO_REFRESH);
+        // So that either way of connecting may have system webhooks; the account is there.
+        let _ = account.has_advanced_kdp(true);
     }
 
     /// Where a reader plays a shopper.

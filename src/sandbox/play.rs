@@ -176,7 +176,7 @@ async fn play(stage: &Stage, person: &Person, act: &Act) -> anyhow::Result<Strin
     let value = act.value.trim();
     let said = match act.verb.as_str() {
         "follow" => {
-            meta.follows(person, value)?;
+            meta.follows(person, &auto.m_me_link(value).await?)?;
             "Opened the link.".to_owned()
         }
         "card" => {
@@ -266,7 +266,7 @@ fn controls(body: &mut String, stage: &Stage, person: &Person) {
     );
     body.push_str(&form(
         "follow",
-        "<label>Opt-in link <input name=\"value\" type=\"url\" required placeholder=\"https://m.me/…?ref=…\"></label><button>Open</button>",
+        "<label>Opt-in link or landing page <input name=\"value\" type=\"url\" required placeholder=\"https://m.me/…?ref=…\"></label><button>Open</button>",
     ));
     body.push_str(&form(
         "write",

@@ -2,6 +2,7 @@
 //! them; system and flow webhooks.
 
 mod events;
+mod filters;
 mod groups;
 mod merchants;
 mod oauth;

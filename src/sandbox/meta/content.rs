@@ -1,7 +1,8 @@
 //! What a message may contain on each channel, checked as Meta checks it. Pure.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::checks::{Object, address, addresses, object, one_of, only, push_line, words};
 use super::graph::Refusal;
 use super::state::{Channel, OptInCard};
 
@@ -16,8 +17,6 @@ pub(super) struct Content {
     pub(super) heavy: bool,
     pub(super) metadata: Option<String>,
 }
-
-type Object = Map<String, Value>;
 
 /// Checks a `message` object.
 pub(super) fn check(message: &Object, channel: Channel) -> Result<Content, Refusal> {
@@ -463,74 +462,4 @@ fn quick_replies(given: &Value, content: &mut Content) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-/// Refuses keys that Meta does not know, in Meta's words.
-pub(super) fn only(object: &Object, name: &str, known: &[&str]) -> Result<(), Refusal> {
-    match object.keys().find(|key| !known.contains(&key.as_str())) {
-        None => Ok(()),
-        Some(key) => Err(Refusal::new(
-            100,
-            format!("(#100) Invalid keys \"{key}\" were found in param \"{name}\"."),
-        )),
-    }
-}
-
-pub(super) fn object<'a>(value: &'a Value, name: &str) -> Result<&'a Object, Refusal> {
-    value
-        .as_object()
-        .ok_or_else(|| Refusal::parameter(format_args!("{name} must be an object")))
-}
-
-/// Text that is there and no longer than `limit` characters.
-fn words(value: Option<&Value>, name: &str, limit: usize) -> Result<String, Refusal> {
-    let Some(text) = value.and_then(Value::as_str).filter(|t| !t.is_empty()) else {
-        return Err(Refusal::new(
-            100,
-            format!("(#100) Param {name} must be a non-empty text"),
-        ));
-    };
-    let length = text.chars().count();
-    if length > limit {
-        return Err(Refusal::new(
-            100,
-            format!("(#100) Length of param {name} must be {limit} at most, is {length}"),
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-fn address(value: Option<&Value>, name: &str) -> Result<String, Refusal> {
-    let text = words(value, name, 2048)?;
-    match url::Url::parse(&text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text),
-        _ => Err(Refusal::new(
-            100,
-            format!("(#100) Param {name} is not a valid URI"),
-        )),
-    }
-}
-
-fn one_of(object: &Object, key: &str, values: &[&str]) -> Result<(), Refusal> {
-    match object.get(key) {
-        None => Ok(()),
-        Some(Value::String(text)) if values.contains(&text.as_str()) => Ok(()),
-        Some(_) => Err(Refusal::parameter(format_args!(
-            "{key} must be one of {values:?}"
-        ))),
-    }
-}
-
-fn push_line(text: &mut String, line: &str) {
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    text.push_str(line);
-}
-
-fn addresses(text: &str) -> Vec<String> {
-    text.split_whitespace()
-        .filter(|word| word.starts_with("https://") || word.starts_with("http://"))
-        .map(|word| word.trim_end_matches(['.', ',', ')', '!', '?']).to_owned())
-        .collect()
 }

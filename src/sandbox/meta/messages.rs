@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::checks;
 use super::content::{self, Content};
 use super::graph::{Answer, Call, Refusal};
 use super::state::{Channel, Entry, SentMessage, State};
@@ -43,7 +44,7 @@ impl Meta {
             "suggestion_action",
         ])?;
         let recipient = call.object("recipient")?;
-        content::only(&recipient, "recipient", &["id", "comment_id", "post_id"])?;
+        checks::only(&recipient, "recipient", &["id", "comment_id", "post_id"])?;
         let Some(psid) = text_of(recipient.get("id")) else {
             return Err(Refusal::parameter("recipient needs an id"));
         };
@@ -112,7 +113,7 @@ impl Meta {
         ])?;
         let campaign_id = call.required_text("message_id")?;
         let delivery = call.object("messenger_delivery_data")?;
-        content::only(
+        checks::only(
             &delivery,
             "messenger_delivery_data",
             &["subscription_token"],

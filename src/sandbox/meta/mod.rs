@@ -2,6 +2,8 @@
 //! signed webhooks about them. Who calls is checked first, then what, then whether it may.
 
 mod campaigns;
+mod checks;
+mod consent;
 mod content;
 mod events;
 mod faults;
@@ -12,6 +14,7 @@ mod people;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};

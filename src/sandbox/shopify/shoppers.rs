@@ -306,6 +306,18 @@ impl Shopify {
         })
     }
 
+    /// Where the order's shopper came in.
+    pub fn landing_site_of(&self, order_id: i64) -> Option<String> {
+        let site = self.with_shop(|shop| {
+            Some(
+                shop.orders.get(&order_id)?["landing_site"]
+                    .as_str()?
+                    .to_owned(),
+            )
+        });
+        site.ok().flatten()
+    }
+
     /// The merchant removes the app: `app/uninstalled`; the token is dead at once.
     pub fn uninstalls(&self) -> anyhow::Result<()> {
         let body = self.with_shop(|shop| {

@@ -1,8 +1,13 @@
 //! People who live by themselves, for the demo: they receive, read, click, buy, return and stop in
 //! a believable rhythm. One heap of due actions, however many people there are.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+mod agenda;
+mod names;
+mod rates;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,74 +17,21 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::klaviyo::{Klaviyo, Profile};
-use super::meta::{Meta, Person, Taken};
-use super::shopify::{Customer, Item, Purchase, SHELF, Shopify};
-use super::{World, lock};
 use crate::clock::{Millis, SECOND};
+use crate::sandbox::klaviyo::{Klaviyo, Profile};
+use crate::sandbox::meta::{Meta, Person, Taken};
+use crate::sandbox::shopify::{Customer, Item, Purchase, SHELF, Shopify};
+use crate::sandbox::{World, lock};
+
+use agenda::{Action, Agenda};
+use names::{FIRST_NAMES, LAST_NAMES};
+
+pub use rates::Rates;
 
 /// Links followed at the same time.
 const CLICKS_AT_ONCE: usize = 8;
 const BROWSER: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) \
     AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
-
-/// How people behave. Shares are of the step before; times in milliseconds, least and most.
-#[derive(Clone, Debug)]
-pub struct Rates {
-    /// Messages that reach the phone, and how soon.
-    pub delivered: f64,
-    pub delivered_after: (Millis, Millis),
-    /// Of those delivered.
-    pub read: f64,
-    pub read_after: (Millis, Millis),
-    /// Of those who read a message with a link.
-    pub clicked: f64,
-    pub clicked_after: (Millis, Millis),
-    /// Of those who clicked.
-    pub bought: f64,
-    pub bought_after: (Millis, Millis),
-    /// Of those who bought; half of them return everything.
-    pub refunded: f64,
-    pub refunded_after: (Millis, Millis),
-    /// Of those who got a message.
-    pub stopped: f64,
-    pub stopped_after: (Millis, Millis),
-    /// Of those who were shown an opt-in card.
-    pub opted_in: f64,
-    pub opted_in_after: (Millis, Millis),
-    /// Between two new shoppers, if there is a link to come in by.
-    pub newcomer_every: (Millis, Millis),
-    /// Between two abandoned checkouts.
-    pub abandoned_every: (Millis, Millis),
-    /// Of abandoned checkouts, those completed without any reminder.
-    pub came_back: f64,
-    pub came_back_after: (Millis, Millis),
-}
-
-impl Default for Rates {
-    fn default() -> Self {
-        Self {
-            delivered: 0.92,
-            delivered_after: (SECOND, 3 * SECOND),
-            read: 0.65,
-            read_after: (2 * SECOND, 40 * SECOND),
-            clicked: 0.18,
-            clicked_after: (SECOND, 15 * SECOND),
-            bought: 0.12,
-            bought_after: (3 * SECOND, 20 * SECOND),
-            refunded: 0.06,
-            refunded_after: (8 * SECOND, 40 * SECOND),
-            stopped: 0.004,
-            stopped_after: (3 * SECOND, 60 * SECOND),
-            opted_in: 0.85,
-            opted_in_after: (2 * SECOND, 12 * SECOND),
-            newcomer_every: (8 * SECOND, 25 * SECOND),
-            abandoned_every: (12 * SECOND, 40 * SECOND),
-            came_back: 0.3,
-            came_back_after: (30 * SECOND, 120 * SECOND),
-        }
-    }
-}
 
 /// Somebody who has opted in and is known to the shop and to Klaviyo.
 #[derive(Clone, Debug)]
@@ -110,76 +62,14 @@ struct Inner {
     due: Mutex<Agenda>,
 }
 
-#[derive(Debug, Default)]
-struct Agenda {
-    next_number: u64,
-    order: BinaryHeap<Reverse<(Millis, u64)>>,
-    actions: HashMap<u64, Action>,
-}
-
-#[derive(Debug)]
-enum Action {
-    Receive {
-        psid: String,
-        mid: String,
-    },
-    Read {
-        psid: String,
-        mid: String,
-    },
-    Click {
-        psid: String,
-        mid: String,
-    },
-    Buy {
-        psid: String,
-        landing_site: String,
-    },
-    ComeBack {
-        customer: Customer,
-        checkout_token: String,
-    },
-    Refund {
-        order_id: i64,
-    },
-    Stop {
-        psid: String,
-    },
-    TapCard {
-        psid: String,
-    },
-    Newcomer,
-    Abandon,
-}
-
-impl Agenda {
-    fn add(&mut self, at: Millis, action: Action) {
-        self.next_number += 1;
-        self.order.push(Reverse((at, self.next_number)));
-        self.actions.insert(self.next_number, action);
-    }
-
-    fn take_due(&mut self, now: Millis) -> Vec<Action> {
-        let mut due = Vec::new();
-        while let Some(&Reverse((at, number))) = self.order.peek() {
-            if at > now {
-                break;
-            }
-            self.order.pop();
-            due.extend(self.actions.remove(&number));
-        }
-        due
-    }
-}
-
 impl Auto {
-    pub(super) fn new(
+    pub(in crate::sandbox) fn new(
         world: World,
         meta: Meta,
         shopify: Shopify,
         klaviyo: Klaviyo,
     ) -> anyhow::Result<Self> {
-        let browser = super::webhook_sender::outbound()?;
+        let browser = crate::sandbox::webhook_sender::outbound()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 world,
@@ -195,7 +85,7 @@ impl Auto {
         })
     }
 
-    pub(super) fn start(&self, tracker: &TaskTracker, stop: &CancellationToken) {
+    pub(in crate::sandbox) fn start(&self, tracker: &TaskTracker, stop: &CancellationToken) {
         let (watcher, taken) = unbounded_channel();
         self.inner.meta.watched_by(watcher);
         let (auto, stop) = (self.clone(), stop.clone());
@@ -207,15 +97,15 @@ impl Auto {
         });
     }
 
-    pub(super) fn invites_through(&self, links: Vec<String>) {
+    pub(in crate::sandbox) fn invites_through(&self, links: Vec<String>) {
         *lock(&self.inner.invites) = links;
     }
 
-    pub(super) fn behave(&self, rates: Rates) {
+    pub(in crate::sandbox) fn behave(&self, rates: Rates) {
         *lock(&self.inner.rates) = rates;
     }
 
-    pub(super) fn populate(&self, n: usize) -> anyhow::Result<Vec<Shopper>> {
+    pub(in crate::sandbox) fn populate(&self, n: usize) -> anyhow::Result<Vec<Shopper>> {
         let Inner {
             meta,
             shopify,
@@ -250,7 +140,7 @@ impl Auto {
     }
 
     /// The shop's customer behind a Messenger account; a new one, if the shop never met the person.
-    pub(super) fn customer_of(&self, psid: &str) -> anyhow::Result<Customer> {
+    pub(in crate::sandbox) fn customer_of(&self, psid: &str) -> anyhow::Result<Customer> {
         if let Some(customer) = lock(&self.inner.customers).get(psid) {
             return Ok(customer.clone());
         }
@@ -271,14 +161,24 @@ impl Auto {
         Ok(customer)
     }
 
-    pub(super) fn known_customer(&self, psid: &str) -> Option<Customer> {
+    pub(in crate::sandbox) fn known_customer(&self, psid: &str) -> Option<Customer> {
         lock(&self.inner.customers).get(psid).cloned()
     }
 
     /// Where a link of ours leads, as path and query, without being counted as a click.
-    pub(super) async fn landing_site_of(&self, link: &str) -> anyhow::Result<String> {
+    pub(in crate::sandbox) async fn landing_site_of(&self, link: &str) -> anyhow::Result<String> {
         let answer = self.inner.browser.head(link).send().await?;
         landing_site(&answer)
+    }
+
+    /// The m.me link behind an invitation: itself, or the one on a landing page.
+    pub(in crate::sandbox) async fn m_me_link(&self, invite: &str) -> anyhow::Result<String> {
+        if invite.contains("m.me/") {
+            return Ok(invite.to_owned());
+        }
+        anyhow::ensure!(is_local(invite), "the landing page is not on this machine");
+        let page = self.inner.browser.get(invite).header("user-agent", BROWSER);
+        m_me_link_in(&page.send().await?.text().await?).context("no m.me link on the page")
     }
 
     async fn live(&self, mut taken: UnboundedReceiver<Taken>) {
@@ -286,10 +186,7 @@ impl Auto {
         self.plan(rates.newcomer_every, Action::Newcomer);
         self.plan(rates.abandoned_every, Action::Abandon);
         loop {
-            let next = lock(&self.inner.due)
-                .order
-                .peek()
-                .map(|Reverse((at, _))| *at);
+            let next = lock(&self.inner.due).next_at();
             let wait = next.map_or(SECOND, |at| (at - self.now()).clamp(5, SECOND));
             tokio::select! {
                 message = taken.recv() => match message {
@@ -476,13 +373,7 @@ impl Auto {
         let Some(invite) = self.inner.world.chance.pick(&invites) else {
             return Ok(());
         };
-        let link = if invite.contains("m.me/") {
-            invite.clone()
-        } else {
-            anyhow::ensure!(is_local(invite), "the landing page is not on this machine");
-            let page = self.inner.browser.get(invite).header("user-agent", BROWSER);
-            m_me_link_in(&page.send().await?.text().await?).context("no m.me link on the page")?
-        };
+        let link = self.m_me_link(invite).await?;
         let (first, last) = self.new_name();
         let person = self.inner.meta.person(&format!("{first} {last}"));
         self.inner.meta.follows(&person, &link)
@@ -534,7 +425,7 @@ fn landing_site(answer: &reqwest::Response) -> anyhow::Result<String> {
     })
 }
 
-pub(super) fn is_local(link: &str) -> bool {
+pub(in crate::sandbox) fn is_local(link: &str) -> bool {
     let url = url::Url::parse(link).ok();
     let host = url.as_ref().and_then(url::Url::host_str);
     matches!(host, Some("127.0.0.1" | "localhost" | "[::1]"))
@@ -544,42 +435,4 @@ fn m_me_link_in(html: &str) -> Option<String> {
     let start = html.find("https://m.me/")?;
     let link = html[start..].split(['"', '\'', '<', ' ']).next()?;
     Some(link.replace("&amp;", "&"))
-}
-
-const FIRST_NAMES: [&str; 40] = [
-    "Ana", "Mateo", "Sofia", "Liam", "Olivia", "Noah", "Emma", "Lucas", "Mia", "Ethan", "Isla",
-    "Daniel", "Chloe", "Aiden", "Grace", "Marcus", "Priya", "Arjun", "Mei", "Kenji", "Amara",
-    "Kofi", "Zara", "Omar", "Leila", "Hugo", "Nina", "Felix", "Ruth", "Samuel", "Ivy", "Theo",
-    "Camila", "Diego", "Hannah", "Jonas", "Aisha", "Caleb", "Elena", "Tomas",
-];
-const LAST_NAMES: [&str; 40] = [
-    "Silva", "Garcia", "Miller", "Johnson", "Nguyen", "Patel", "Kim", "Lopez", "Brown", "Davis",
-    "Okafor", "Tanaka", "Haddad", "Rossi", "Novak", "Berg", "Moreau", "Costa", "Singh", "Reyes",
-    "Walker", "Young", "Hill", "Adams", "Baker", "Clark", "Evans", "Flores", "Green", "Hughes",
-    "Ito", "Jensen", "Khan", "Lee", "Morgan", "Owens", "Price", "Quinn", "Turner", "Wood",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_agenda_hands_out_what_is_due_in_order() {
-        let mut agenda = Agenda::default();
-        agenda.add(20, Action::Abandon);
-        agenda.add(10, Action::Newcomer);
-        agenda.add(30, Action::Newcomer);
-        let due = agenda.take_due(20);
-        assert!(matches!(due[..], [Action::Newcomer, Action::Abandon]));
-        assert!(agenda.take_due(29).is_empty());
-    }
-
-    #[test]
-    fn the_opt_in_link_of_a_landing_page_is_found() {
-        let html = r#"<a href="https://m.me/123?ref=a.b&amp;text=hi">Join</a>"#;
-        assert_eq!(
-            m_me_link_in(html).as_deref(),
-            Some("https://m.me/123?ref=a.b&text=hi")
-        );
-    }
 }
