@@ -18,7 +18,7 @@
 //!    [`attribution`], [`analytics`].
 //! 5. **Surfaces** translate: [`webhooks`] (their event becomes our call), [`worker`] (a job
 //!    becomes our call), [`web`] (a request becomes our call), [`sandbox`] (the platforms,
-//!    imitated) and [`demo`], [`cli`].
+//!    imitated), [`server`] (the process), [`demo`] and [`cli`].
 //!
 //! # The path of one abandoned checkout
 //!
@@ -47,7 +47,7 @@
 //!   nothing twice, and what a crash left is found by the same code that would have done it.
 //! * Every query names its workspace. One table has one owner; only the owner writes it.
 //! * Nobody outside [`store`] asks which database runs; nobody outside [`queue`] and [`worker`]
-//!   knows apalis; nobody outside [`web`], [`sandbox`] and [`cli`] knows axum.
+//!   knows apalis; nobody outside [`web`], [`server`] and [`sandbox`] knows axum.
 //! * Time and chance come in as values. Nothing personal and no secret is ever logged.
 //! * There is no `if sandbox`: only addresses differ.
 

@@ -30,4 +30,4 @@ pub use limits::Problem;
 pub use outcome::cancel_queued;
 pub use policy::Channel;
 pub use receipts::{MarketingReceipt, Receipt, record_receipt};
-pub use send::{UNSETTLED, next_due, pages_due, send_due, sweep};
+pub use send::{UNSETTLED, pages_due, send_due, sweep};

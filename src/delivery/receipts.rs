@@ -70,7 +70,7 @@ pub async fn record_receipt(
             watermark,
         } => {
             for mid in mids {
-                if let Some(key) = by_mid(conn, page, mid).await? {
+                if let Some(key) = by_name(conn, page, Named::Mid(mid)).await? {
                     settle(conn, page, key, at, None, None).await?;
                     delivered(app, conn, page, key, at).await?;
                 }
@@ -100,7 +100,7 @@ pub async fn record_receipt(
             error,
         } => {
             let named = match tracking_id {
-                Some(tracking) => by_tracking(conn, page, tracking).await?,
+                Some(tracking) => by_name(conn, page, Named::Tracking(tracking)).await?,
                 None => None,
             };
             let key = match (named, token, meta_campaign_id) {
@@ -289,31 +289,35 @@ async fn report(
     profiles::report(app, conn, event).await
 }
 
-async fn by_mid(conn: &mut Conn, page: PageRef, mid: &str) -> sqlx::Result<Option<MessageKey>> {
-    let row: Option<(OriginId, SubscriberId)> = sqlx::query_as(
-        "SELECT origin_id, subscriber_id FROM messages
-         WHERE mid = $1 AND mid IS NOT NULL AND page_id = $2",
-    )
-    .bind(mid)
-    .bind(page.id)
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.map(|(origin, subscriber)| MessageKey { origin, subscriber }))
+/// A name that Meta gave to a message when it took it.
+#[derive(Clone, Copy)]
+enum Named<'a> {
+    Mid(&'a str),
+    Tracking(&'a str),
 }
 
-async fn by_tracking(
+async fn by_name(
     conn: &mut Conn,
     page: PageRef,
-    tracking: &str,
+    named: Named<'_>,
 ) -> sqlx::Result<Option<MessageKey>> {
-    let row: Option<(OriginId, SubscriberId)> = sqlx::query_as(
-        "SELECT origin_id, subscriber_id FROM messages
-         WHERE tracking_id = $1 AND tracking_id IS NOT NULL AND page_id = $2",
-    )
-    .bind(tracking)
-    .bind(page.id)
-    .fetch_optional(conn)
-    .await?;
+    let (sql, name) = match named {
+        Named::Mid(mid) => (
+            "SELECT origin_id, subscriber_id FROM messages
+             WHERE mid = $1 AND mid IS NOT NULL AND page_id = $2",
+            mid,
+        ),
+        Named::Tracking(id) => (
+            "SELECT origin_id, subscriber_id FROM messages
+             WHERE tracking_id = $1 AND tracking_id IS NOT NULL AND page_id = $2",
+            id,
+        ),
+    };
+    let row: Option<(OriginId, SubscriberId)> = sqlx::query_as(sql)
+        .bind(name)
+        .bind(page.id)
+        .fetch_optional(conn)
+        .await?;
     Ok(row.map(|(origin, subscriber)| MessageKey { origin, subscriber }))
 }
 

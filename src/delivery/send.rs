@@ -156,15 +156,6 @@ pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// When the next queued or unsettled message becomes due, for whoever steers the clock.
-pub async fn next_due(app: &App) -> anyhow::Result<Option<Millis>> {
-    let (queued,): (Option<i64>,) =
-        sqlx::query_as("SELECT MIN(due_at) FROM messages WHERE status = 'queued'")
-            .fetch_one(app.db.pool())
-            .await?;
-    Ok(queued)
-}
-
 /// Finds what a crash left: leases that ran out become `unknown` (and those of the paid channel
 /// are tried once more, by [`send_due`]); automations keep their vehicles warm.
 pub async fn sweep(app: &App) -> anyhow::Result<()> {

@@ -42,11 +42,6 @@ impl Halt {
 }
 
 impl Vehicle {
-    /// Whether the paid channel can be used now.
-    pub fn is_warm(&self, warm_up: Millis, now: Millis) -> bool {
-        self.warm_at(warm_up).is_some_and(|at| at <= now)
-    }
-
     /// From when on it can be used.
     pub fn warm_at(&self, warm_up: Millis) -> Option<Millis> {
         self.created_at

@@ -16,16 +16,13 @@ pub(crate) enum Engine {
 #[macro_export]
 macro_rules! story {
     ($(#[$meta:meta])* async fn $name:ident($story:ident: &mut Story) $body:block) => {
+        async fn $name($story: &mut $crate::support::Story) $body
+
         mod $name {
-            #[allow(unused_imports, clippy::allow_attributes, reason = "a story may need none of the file's imports")]
-            use super::*;
-
-            async fn tell($story: &mut $crate::support::Story) $body
-
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
                 let mut story = $crate::support::Story::start($crate::support::Engine::Sqlite).await;
-                tell(&mut story).await;
+                super::$name(&mut story).await;
                 story.ends().await;
             }
 
@@ -35,7 +32,7 @@ macro_rules! story {
                     return;
                 }
                 let mut story = $crate::support::Story::start($crate::support::Engine::Postgres).await;
-                tell(&mut story).await;
+                super::$name(&mut story).await;
                 story.ends().await;
             }
         }
