@@ -26,8 +26,9 @@ pub async fn erase_customer(
         "UPDATE customers SET first_name = NULL, last_name = NULL, email_hash = NULL,
              email_sealed = NULL, phone_hash = NULL, phone_sealed = NULL, erased_at = $5
          WHERE workspace_id = $1 AND (id = $2 OR email_hash = $3 OR phone_hash = $4)",
-        "UPDATE opt_in_links SET customer_id = NULL, email_hash = NULL, email_sealed = NULL,
-             phone_hash = NULL, phone_sealed = NULL, checkout_token = NULL, archived_at = $5
+        "UPDATE opt_in_links SET name = 'Erased', customer_id = NULL, email_hash = NULL,
+             email_sealed = NULL, phone_hash = NULL, phone_sealed = NULL, checkout_token = NULL,
+             archived_at = $5
          WHERE workspace_id = $1 AND (customer_id = $2 OR email_hash = $3 OR phone_hash = $4)",
         "DELETE FROM checkouts
          WHERE workspace_id = $1 AND $5 > 0
@@ -100,6 +101,14 @@ async fn erase_subscriber(
     if let Some((Some(psid),)) = psid {
         forget_payloads(conn, ws, &psid).await?;
     }
+    // Kept answers of the API may show the person.
+    sqlx::query(
+        "DELETE FROM idempotency_keys WHERE workspace_id = $1 AND REPLACE(body, $2, '') <> body",
+    )
+    .bind(ws)
+    .bind(id.to_string())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

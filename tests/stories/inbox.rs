@@ -225,7 +225,12 @@ story! {
         story.sandbox.meta.writes(&zuza, "Is Zuzanna's order here?").unwrap();
         story.sandbox.shopify.pays(&shopper, "12.00", None, &[], None).unwrap();
         story.settles().await;
-        assert!(!found(story, "Zuzanna").await.is_empty());
+        let path = format!("/subscribers/{}/tags", person.id);
+        let tagged = story
+            .call(reqwest::Method::POST, &path, Some(json!({"add": ["vip"]})), &[("Idempotency-Key", "k")])
+            .await;
+        assert_eq!(tagged.status, 200, "{tagged:?}");
+        assert!(found(story, "Zuzanna").await.contains(&"idempotency_keys.body".to_owned()));
 
         story.sandbox.shopify.data_request(&shopper).unwrap();
         story.settles().await;
