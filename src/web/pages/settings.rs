@@ -1,5 +1,7 @@
 //! Settings of the workspace, and API tokens.
 
+use std::ops::RangeInclusive;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, State};
@@ -18,9 +20,9 @@ use crate::web::pages::shell::{Nav, Shell};
 use crate::workspaces::{self, ApiToken, Workspace};
 
 const NAME_LENGTH: usize = 100;
-/// A week: longer gaps are a matter of planning campaigns.
-const MAX_CAP_HOURS: i64 = 168;
-const MAX_WINDOW_DAYS: i64 = 90;
+/// The same spans as the API takes. No cap of ours leaves Meta's own.
+const CAP_HOURS: RangeInclusive<i64> = 0..=720;
+const WINDOW_DAYS: RangeInclusive<i64> = 1..=90;
 
 pub(super) fn router() -> Router<Web> {
     Router::new()
@@ -224,11 +226,11 @@ impl Draft {
         let timezone = zone
             .and_then(|zone| zone.iana_name().map(str::to_owned))
             .unwrap_or_else(|| self.timezone.clone());
-        let cap_hours = within(&self.cap_hours, MAX_CAP_HOURS);
+        let cap_hours = within(&self.cap_hours, &CAP_HOURS);
         if cap_hours.is_none() {
-            self.errors.cap_hours = Some("Write whole hours from 1 to 168.");
+            self.errors.cap_hours = Some("Write whole hours from 0 to 720.");
         }
-        let window = within(&self.window_days, MAX_WINDOW_DAYS);
+        let window = within(&self.window_days, &WINDOW_DAYS);
         if window.is_none() {
             self.errors.window_days = Some("Write whole days from 1 to 90.");
         }
@@ -260,8 +262,8 @@ impl Draft {
     }
 }
 
-fn within(text: &str, most: i64) -> Option<i64> {
-    text.parse().ok().filter(|n| (1..=most).contains(n))
+fn within(text: &str, span: &RangeInclusive<i64>) -> Option<i64> {
+    text.parse().ok().filter(|n| span.contains(n))
 }
 
 /// `HH:MM` on a 24-hour clock.
@@ -312,7 +314,7 @@ mod tests {
             quiet: true,
             quiet_start: "9 pm".to_owned(),
             quiet_end: "24:00".to_owned(),
-            cap_hours: "0".to_owned(),
+            cap_hours: "721".to_owned(),
             window_days: "soon".to_owned(),
             errors: Errors::default(),
         };
