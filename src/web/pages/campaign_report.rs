@@ -1,15 +1,14 @@
 //! What became of a campaign: everyone accounted for, the way from audience to order, the log of
-//! each person; and the buttons that pause, resume and cancel it.
+//! each person.
 
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 
-use super::answer::{Answer, page, see_other, see_other_saying};
+use super::answer::{Answer, page, see_other};
 use super::campaigns::{audience_words, find, log_path};
-use super::error::{Error, of_campaign};
+use super::error::Error;
 use super::fields::Fields;
 use super::format::{self, Format};
 use super::parts::{Bar, Bars, Pager, Tally, address};
@@ -17,7 +16,7 @@ use super::session::Session;
 use super::shell::{Nav, Shell};
 use super::{campaign_log, words};
 use crate::analytics::{self, Figures, LogEntry, LogFilter};
-use crate::campaigns::{self, Campaign, Schedule};
+use crate::campaigns::Campaign;
 use crate::clock::MINUTE;
 use crate::delivery::Message;
 use crate::delivery::content::{Button, urls_in};
@@ -32,10 +31,6 @@ pub(super) fn router() -> Router<Web> {
         .route("/app/campaigns/{id}", get(show))
         .route("/app/campaigns/{id}/progress", get(progress))
         .route("/app/campaigns/{id}/log.csv", get(campaign_log::download))
-        .route("/app/campaigns/{id}/pause", post(pause))
-        .route("/app/campaigns/{id}/resume", post(resume))
-        .route("/app/campaigns/{id}/cancel", post(cancel))
-        .route("/app/campaigns/{id}/send-now", post(send_now))
 }
 
 /// Everyone in the campaign's audience, each part leading to its rows.
@@ -486,56 +481,6 @@ fn log_tabs(figures: &Figures) -> Vec<(&'static str, &'static str, i64)> {
     .into_iter()
     .filter(|(status, _, n)| status.is_empty() || *n > 0)
     .collect()
-}
-
-fn report_path(campaign: &Campaign) -> String {
-    format!("/app/campaigns/{}", campaign.id)
-}
-
-async fn pause(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
-    let campaign = find(&web, &session, &id).await?;
-    let campaign = campaigns::pause(&web.app, session.ws(), campaign.id)
-        .await
-        .map_err(of_campaign)?;
-    Ok(moved(&campaign, "Paused. Everyone waiting stays in line"))
-}
-
-async fn resume(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
-    let campaign = find(&web, &session, &id).await?;
-    let campaign = campaigns::resume(&web.app, session.ws(), campaign.id)
-        .await
-        .map_err(of_campaign)?;
-    Ok(moved(&campaign, "Sending goes on"))
-}
-
-async fn cancel(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
-    let campaign = find(&web, &session, &id).await?;
-    let campaign = campaigns::cancel(&web.app, session.ws(), campaign.id)
-        .await
-        .map_err(of_campaign)?;
-    Ok(moved(
-        &campaign,
-        "Cancelled. Nobody who was waiting gets it",
-    ))
-}
-
-/// For one that missed its time, or is scheduled and shall not wait.
-async fn send_now(State(web): State<Web>, session: Session, Path(id): Path<String>) -> Answer {
-    let campaign = find(&web, &session, &id).await?;
-    let sent = if campaign.is_editable() {
-        let now = Schedule {
-            late_limit_minutes: Some(campaign.late_limit_minutes),
-            ..Schedule::default()
-        };
-        campaigns::schedule(&web.app, session.ws(), campaign.id, now).await
-    } else {
-        campaigns::resume(&web.app, session.ws(), campaign.id).await
-    };
-    Ok(moved(&sent.map_err(of_campaign)?, "It goes out now"))
-}
-
-fn moved(campaign: &Campaign, said: &str) -> Response {
-    see_other_saying(&report_path(campaign), said)
 }
 
 #[cfg(test)]

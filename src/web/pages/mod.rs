@@ -19,6 +19,7 @@ mod automations;
 mod campaign_edit;
 mod campaign_form;
 mod campaign_log;
+mod campaign_moves;
 mod campaign_parts;
 mod campaign_report;
 mod campaigns;
@@ -50,6 +51,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(campaigns::router())
         .merge(campaign_edit::router())
         .merge(campaign_report::router())
+        .merge(campaign_moves::router())
         .merge(subscribers::router())
         .merge(links::router())
         .merge(orders::router())
