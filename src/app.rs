@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,11 +28,24 @@ pub struct App {
     pub meta: meta::Client,
     pub shopify: shopify::Client,
     pub klaviyo: klaviyo::Client,
+    pub capacity: Arc<Capacity>,
     /// What a graceful stop waits for.
     pub tasks: TaskTracker,
     /// Cancelled when the process is asked to stop: finish what is in flight, start nothing new.
     pub stop: CancellationToken,
 }
+
+/// What this process takes on at once.
+#[derive(Debug)]
+pub struct Capacity {
+    /// Calls to Meta that wait for their answer.
+    pub calls: Semaphore,
+    /// Which of all processes this is: a number by chance.
+    pub worker: i64,
+}
+
+/// Calls in flight: more than one process has answers to keep up with, few enough to fit in memory.
+const CALLS: usize = 512;
 
 impl App {
     pub fn new(config: Config, clock: Clock, db: Database, queue: Queue) -> anyhow::Result<Self> {
@@ -69,6 +83,10 @@ impl App {
             meta,
             shopify,
             klaviyo,
+            capacity: Arc::new(Capacity {
+                calls: Semaphore::new(CALLS),
+                worker: rand::random(),
+            }),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })

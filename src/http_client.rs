@@ -42,7 +42,7 @@ impl HttpClient {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(128)
+            .pool_max_idle_per_host(512)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .user_agent(concat!("Pagecast/", env!("CARGO_PKG_VERSION")))

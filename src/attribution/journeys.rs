@@ -155,7 +155,7 @@ async fn claim(app: &App) -> anyhow::Result<Vec<Kept>> {
     .bind(hour)
     .bind(day)
     .bind(BATCH)
-    .fetch_all(app.db.pool())
+    .fetch_all(app.db.writer())
     .await?;
     Ok(due)
 }
@@ -182,7 +182,7 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
         Ok(journey) => journey.unwrap_or_default(),
         Err(Error::Retry { after, .. }) => {
             let due = app.clock.now() + after.max(SECOND);
-            set_due(&mut *app.db.acquire().await?, order, Some(due)).await?;
+            set_due(&mut *app.db.writer().acquire().await?, order, Some(due)).await?;
             return Ok(false);
         }
         Err(error @ (Error::Refused(_) | Error::Reconnect(_))) => {
@@ -195,7 +195,7 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
         return Ok(true);
     }
     if journey.ready {
-        set_due(&mut *app.db.acquire().await?, order, None).await?;
+        set_due(&mut *app.db.writer().acquire().await?, order, None).await?;
     }
     Ok(false)
 }

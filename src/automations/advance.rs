@@ -270,7 +270,7 @@ async fn postpone(app: &App, id: RunId) -> anyhow::Result<()> {
     sqlx::query("UPDATE runs SET due_at = $1 WHERE id = $2 AND status = 'waiting'")
         .bind(app.clock.now() + AFTER_FAILURE)
         .bind(id)
-        .execute(app.db.pool())
+        .execute(app.db.writer())
         .await?;
     Ok(())
 }

@@ -71,7 +71,7 @@ pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Automati
     .bind(i64::from(automation.stop_on_order))
     .bind(&automation.status)
     .bind(now)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(automation)
 }

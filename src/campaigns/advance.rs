@@ -257,7 +257,7 @@ async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         .bind(campaign.workspace)
         .bind(campaign.id)
         .bind(now)
-        .execute(&mut *conn)
+        .execute(app.db.writer())
         .await?;
         tracing::info!(campaign.id = %campaign.id, "campaign finished");
     }
@@ -294,7 +294,7 @@ async fn set_status(
     .bind(status)
     .bind(attention)
     .bind(now)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(done.rows_affected() > 0)
 }
@@ -319,8 +319,9 @@ async fn tidy_cancelled(app: &App) -> anyhow::Result<()> {
     .fetch_all(app.db.pool())
     .await?;
     for (id,) in left {
-        let mut conn = app.db.acquire().await?;
-        delivery::cancel_queued(&mut conn, id, now).await?;
+        let mut tx = app.db.begin().await?;
+        delivery::cancel_queued(&mut tx, id, now).await?;
+        tx.commit().await?;
     }
     Ok(())
 }

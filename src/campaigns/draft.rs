@@ -208,7 +208,7 @@ pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Campaign
     .bind(&draft.channel)
     .bind(json(&draft.utm)?)
     .bind(app.clock.now())
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     find(app, ws, id).await
 }
@@ -303,7 +303,7 @@ pub async fn patch(
     .bind(&draft.channel)
     .bind(json(&draft.utm)?)
     .bind(app.clock.now())
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     if changed.rows_affected() == 0 {
         return Err(Error::Conflict(
@@ -322,7 +322,7 @@ pub async fn delete(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<(), Er
     )
     .bind(ws)
     .bind(id)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     if done.rows_affected() == 0 {
         return Err(Error::Conflict(format!(

@@ -59,7 +59,7 @@ pub async fn schedule(
     .bind(i64::from(schedule.in_subscriber_timezone))
     .bind(late)
     .bind(now)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     if changed.rows_affected() == 0 {
         return Err(Error::Conflict("It started meanwhile.".into()));
@@ -158,7 +158,7 @@ async fn step(
         .bind(ws)
         .bind(id)
         .bind(app.clock.now())
-        .execute(app.db.pool())
+        .execute(app.db.writer())
         .await?;
     let campaign = find(app, ws, id).await?;
     if done.rows_affected() == 0 {
@@ -191,8 +191,9 @@ pub async fn resume(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campai
                             ELSE scheduled_at END,
         paused_at = NULL, finished_at = NULL, attention = NULL";
     let campaign = step(app, ws, id, "'paused', 'failed'", change, "resumed").await?;
-    let mut conn = app.db.acquire().await?;
+    let mut conn = app.db.writer().acquire().await?;
     warm_up::clear_problems(&mut conn, ws, id.0).await?;
+    drop(conn);
     app.queue.nudge(Job::Campaigns);
     for page in workspaces::pages(app, ws).await? {
         app.queue.nudge(Job::Messages(page.id));
@@ -205,7 +206,7 @@ pub async fn cancel(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campai
     let from = "'draft', 'scheduled', 'preparing', 'running', 'paused', 'failed'";
     let change = "status = 'cancelled', finished_at = $3, attention = NULL";
     let campaign = step(app, ws, id, from, change, "cancelled").await?;
-    let mut conn = app.db.acquire().await?;
+    let mut conn = app.db.writer().acquire().await?;
     delivery::cancel_queued(&mut conn, id.0, app.clock.now()).await?;
     Ok(campaign)
 }

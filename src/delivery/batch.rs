@@ -1,18 +1,21 @@
 //! Claiming: what is due is read with what is known of each person, decided, and taken, in one
 //! short transaction. Who is not returned here, nobody speaks to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
+
+use anyhow::ensure;
 
 use super::content::Content;
 use super::destination::campaign_content;
 use super::enqueue::MessageKind;
-use super::policy::{self, Channel, Reason};
+use super::pace::{self, Slots};
+use super::policy::Channel;
+use super::queue_sql;
 use super::render::Names;
 use super::sorter::Sorter;
 use super::warm_up::{self, Vehicle};
-use super::{pace, queue_sql};
 use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 use crate::store::Tx;
@@ -60,7 +63,7 @@ pub(super) struct Work {
     pub names: Names,
     pub psid: Option<String>,
     pub token: Option<String>,
-    pub vehicle: Vehicle,
+    pub vehicle: Arc<Vehicle>,
     /// Tries before this one.
     pub attempts: i64,
     /// A second try of something that may have arrived.
@@ -68,12 +71,19 @@ pub(super) struct Work {
     pub lease_until: Millis,
     /// The day's marketing message, if this one takes it.
     pub reserved: Option<Reserved>,
-    /// When the call may go out.
-    pub slot: Millis,
+}
+
+/// Messages that are ours to send now, and when.
+pub(super) struct Batch {
+    pub source: Source,
+    pub work: Vec<Work>,
+    pub slots: Slots,
+    /// What one call of the batch takes of the pace.
+    pub weight: i64,
 }
 
 pub(super) enum Claim {
-    Work(Vec<Work>),
+    Work(Batch),
     /// Nothing was claimed but rows moved on (skipped, put off): look again.
     Moved,
     Nothing,
@@ -162,13 +172,13 @@ pub(super) async fn claim(
     }
     let Sorter {
         mut work,
-        mut skipped,
+        skipped,
         later,
         given_up,
         probing,
         ..
     } = sorter;
-    reserve(&mut tx, workspace, &mut work, &mut skipped, now).await?;
+    reserve(&mut tx, workspace, &work, now).await?;
     let moved = !skipped.is_empty() || !later.is_empty() || !given_up.is_empty();
     for (reason, keys) in &skipped {
         queue_sql::skip(&mut tx, keys, reason.as_str(), now).await?;
@@ -187,36 +197,27 @@ pub(super) async fn claim(
         1
     };
     let total = weight * i64::try_from(work.len())?;
-    let slots = match pace::take(&mut tx, page.id, total, now).await? {
+    let slots = match pace::take(&mut tx, page.id, total, app.capacity.worker, now).await? {
         Ok(slots) => slots,
         Err(until) => return Ok(Claim::Resting(until)),
     };
-    let mut before = 0;
-    for w in &mut work {
-        w.slot = slots.at(before);
-        before += weight;
-        w.lease_until = w.slot.max(now) + LEASE;
-    }
-    let lease = work
-        .iter()
-        .map(|w| w.lease_until)
-        .max()
-        .unwrap_or(now + LEASE);
+    let lease = now.max(slots.at_us(total - weight) / 1_000) + LEASE;
     for w in &mut work {
         w.lease_until = lease;
     }
     for owner in probing {
         warm_up::probe(&mut tx, owner, page.id, lease).await?;
     }
-    let work = queue_sql::take(&mut tx, work, lease, now).await?;
+    queue_sql::take(&mut tx, &work, lease, now).await?;
     tx.commit().await?;
     let never: usize = skipped.values().map(Vec::len).sum();
     telemetry::messages("skipped", u64::try_from(never).unwrap_or(0));
-    Ok(if work.is_empty() {
-        Claim::Moved
-    } else {
-        Claim::Work(work)
-    })
+    Ok(Claim::Work(Batch {
+        source,
+        work,
+        slots,
+        weight,
+    }))
 }
 
 fn is_heavy(content: &Content) -> bool {
@@ -323,7 +324,7 @@ async fn candidates(
              ORDER BY m.started_at LIMIT $3"
         }
     });
-    sql.push_str(&app.db.claiming("m"));
+    sql.push_str(&app.db.claiming("m, s"));
     let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(page.id);
     let query = match source {
         Source::Single => query.bind(now).bind(BATCH),
@@ -336,55 +337,44 @@ async fn candidates(
     Ok(query.fetch_all(&mut **tx).await?)
 }
 
-/// Takes the day's marketing message of each person; whoever lost it to another message since is
-/// skipped as capped. This, not the decision before it, is what keeps "at most one a day" true.
+/// Takes the day's marketing message of each person. They stand under our lock as they were read,
+/// so this is what keeps "at most one a day" true, whoever else is claiming.
 async fn reserve(
     tx: &mut Tx,
     workspace: &Workspace,
-    work: &mut Vec<Work>,
-    skipped: &mut HashMap<Reason, Vec<MessageKey>>,
+    work: &[Work],
     now: Millis,
 ) -> anyhow::Result<()> {
-    for channel in [Channel::MarketingMessage, Channel::Standard] {
-        let minimum = if channel == Channel::MarketingMessage {
-            policy::PAID_COOL_DOWN
-        } else {
-            0
-        };
-        let cap = (workspace.cap_hours.max(0) * HOUR).max(minimum);
-        let mut ids = String::new();
-        for w in work
-            .iter()
-            .filter(|w| w.channel == channel && w.reserved.is_some())
-        {
-            let separator = if ids.is_empty() { "" } else { "," };
-            let _ = write!(ids, "{separator}{}", w.key.subscriber.0);
-        }
-        if ids.is_empty() {
-            continue;
-        }
-        let sql = format!(
-            "UPDATE subscribers SET last_marketing_at = $1
-             WHERE id IN ({ids}) AND workspace_id = $2
-               AND (last_marketing_at IS NULL OR last_marketing_at <= $3)
-             RETURNING id"
-        );
-        let got: Vec<(SubscriberId,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .persistent(false)
-            .bind(now)
-            .bind(workspace.id)
-            .bind(now - cap)
-            .fetch_all(&mut **tx)
-            .await?;
-        let got: HashSet<SubscriberId> = got.into_iter().map(|(id,)| id).collect();
-        work.retain(|w| {
-            let keeps =
-                w.channel != channel || w.reserved.is_none() || got.contains(&w.key.subscriber);
-            if !keeps {
-                skipped.entry(Reason::Capped).or_default().push(w.key);
-            }
-            keeps
-        });
+    let people: BTreeSet<i64> = work
+        .iter()
+        .filter(|w| w.reserved.is_some())
+        .map(|w| w.key.subscriber.0)
+        .collect();
+    let Some((first, others)) = people
+        .iter()
+        .next()
+        .map(|first| (first, people.iter().skip(1)))
+    else {
+        return Ok(());
+    };
+    let mut ids = first.to_string();
+    for id in others {
+        let _ = write!(ids, ",{id}");
     }
+    let sql = format!(
+        "UPDATE subscribers SET last_marketing_at = $1 WHERE id IN ({ids}) AND workspace_id = $2"
+    );
+    let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .persistent(false)
+        .bind(now)
+        .bind(workspace.id)
+        .execute(&mut **tx)
+        .await?;
+    ensure!(
+        done.rows_affected() == people.len() as u64,
+        "{} of {} people were reserved",
+        done.rows_affected(),
+        people.len()
+    );
     Ok(())
 }

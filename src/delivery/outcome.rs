@@ -364,7 +364,7 @@ pub(super) async fn expire_leases(app: &App) -> sqlx::Result<u64> {
          WHERE status = 'sending' AND lease_until < $1",
     )
     .bind(now)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(done.rows_affected())
 }

@@ -1,8 +1,10 @@
 //! The pace of a Page, shared by all workers: a slot is a moment at which one call may go out, and
 //! slots are taken from one row, many at a time.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::app::App;
-use crate::clock::{MINUTE, Millis};
+use crate::clock::{MINUTE, Millis, SECOND};
 use crate::meta::Usage;
 use crate::store::Conn;
 use crate::store::ids::PageRowId;
@@ -14,18 +16,42 @@ const PER_SECOND: i64 = 290;
 pub(super) const MEDIA_WEIGHT: i64 = 29;
 /// From this share of a limit on we go slower.
 const CAREFUL: u32 = 80;
+/// A Page counts as shared for so long after another worker took slots of it.
+const SHARED_FOR: Millis = 10 * SECOND;
 
 /// When the calls of a batch may go out: at `first_us`, then every `interval_us` (microseconds).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slots {
     first_us: i64,
     interval_us: i64,
+    shared: bool,
 }
 
 impl Slots {
-    /// The moment of the call that has `before` weight ahead of it in the batch.
-    pub(super) fn at(&self, before: i64) -> Millis {
-        (self.first_us + before * self.interval_us) / 1_000
+    /// The moment of the call that has `before` weight ahead of it in the batch, in microseconds.
+    pub(super) fn at_us(&self, before: i64) -> i64 {
+        self.first_us + before * self.interval_us
+    }
+
+    /// Whether the slot at `at_us` is gone: what this worker holds back, another may be using by
+    /// now. A worker alone on its Page cannot overtake itself (see [`Gate`]), so it may be later.
+    pub(super) fn is_missed(&self, at_us: i64, now: Millis) -> bool {
+        let patience = if self.shared { 25 } else { 250 };
+        now * 1_000 - at_us > patience * 1_000
+    }
+}
+
+/// Keeps the calls of this process to one Page apart, when they are late and want to catch up.
+#[derive(Debug, Default)]
+pub(super) struct Gate(Mutex<i64>);
+
+impl Gate {
+    /// The moment for a call whose slot is `at_us` and whose weight is `weight`.
+    pub(super) fn pass(&self, at_us: i64, weight: i64, slots: &Slots) -> Millis {
+        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = at_us.max(*next);
+        *next = at + weight * slots.interval_us;
+        at / 1_000
     }
 }
 
@@ -34,39 +60,52 @@ pub(super) async fn take(
     conn: &mut Conn,
     page: PageRowId,
     weight: i64,
+    worker: i64,
     now: Millis,
 ) -> sqlx::Result<Result<Slots, Millis>> {
-    let (hold_until, slow_until, slow): (i64, i64, i64) = sqlx::query_as(
-        "INSERT INTO paces (page_id) VALUES ($1)
-         ON CONFLICT (page_id) DO UPDATE SET page_id = excluded.page_id
-         RETURNING hold_until, slow_until, per_second",
-    )
-    .bind(page)
-    .fetch_one(&mut *conn)
-    .await?;
-    if hold_until > now {
-        return Ok(Err(hold_until));
+    loop {
+        let taken: Option<(i64, i64, i64, i64)> = sqlx::query_as(
+            "UPDATE paces SET next_slot_us = CASE WHEN hold_until > $2 THEN next_slot_us ELSE
+                 CASE WHEN next_slot_us > $2 * 1000 THEN next_slot_us ELSE $2 * 1000 END
+                 + $3 * (1000000 / CASE WHEN slow_until <= $2 OR per_second > $4 THEN $4
+                                        WHEN per_second < 1 THEN 1 ELSE per_second END) END,
+                 shared_until = CASE WHEN taken_by = $5 THEN shared_until ELSE $6 END,
+                 taken_by = $5
+             WHERE page_id = $1
+             RETURNING hold_until, next_slot_us,
+                 1000000 / CASE WHEN slow_until <= $2 OR per_second > $4 THEN $4
+                                WHEN per_second < 1 THEN 1 ELSE per_second END,
+                 shared_until",
+        )
+        .bind(page)
+        .bind(now)
+        .bind(weight)
+        .bind(PER_SECOND)
+        .bind(worker)
+        .bind(now + SHARED_FOR)
+        .fetch_optional(&mut *conn)
+        .await?;
+        match taken {
+            Some((hold_until, ..)) if hold_until > now => return Ok(Err(hold_until)),
+            Some((_, after, interval_us, shared_until)) => {
+                return Ok(Ok(Slots {
+                    first_us: after - weight * interval_us,
+                    interval_us,
+                    shared: shared_until > now,
+                }));
+            }
+            // The first call ever from this Page.
+            None => {
+                sqlx::query(
+                    "INSERT INTO paces (page_id, taken_by) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                )
+                .bind(page)
+                .bind(worker)
+                .execute(&mut *conn)
+                .await?;
+            }
+        }
     }
-    let per_second = if slow_until > now {
-        slow.clamp(1, PER_SECOND)
-    } else {
-        PER_SECOND
-    };
-    let interval_us = 1_000_000 / per_second;
-    let (after,): (i64,) = sqlx::query_as(
-        "UPDATE paces SET next_slot_us =
-             CASE WHEN next_slot_us > $2 THEN next_slot_us ELSE $2 END + $3
-         WHERE page_id = $1 RETURNING next_slot_us",
-    )
-    .bind(page)
-    .bind(now * 1_000)
-    .bind(weight * interval_us)
-    .fetch_one(conn)
-    .await?;
-    Ok(Ok(Slots {
-        first_us: after - weight * interval_us,
-        interval_us,
-    }))
 }
 
 /// Lets the whole Page rest until `until`.
@@ -74,7 +113,7 @@ pub(super) async fn hold(app: &App, page: PageRowId, until: Millis) -> sqlx::Res
     sqlx::query("UPDATE paces SET hold_until = $2 WHERE page_id = $1 AND hold_until < $2")
         .bind(page)
         .bind(until)
-        .execute(app.db.pool())
+        .execute(app.db.writer())
         .await?;
     Ok(())
 }
@@ -94,7 +133,40 @@ pub(super) async fn obey(app: &App, page: PageRowId, usage: Usage) -> sqlx::Resu
         .bind(page)
         .bind(now + MINUTE)
         .bind((PER_SECOND * share / 20).max(1))
-        .execute(app.db.pool())
+        .execute(app.db.writer())
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(shared: bool) -> Slots {
+        Slots {
+            first_us: 1_000_000,
+            interval_us: 3_448,
+            shared,
+        }
+    }
+
+    #[test]
+    fn a_late_worker_does_not_catch_up_in_a_burst() {
+        let (gate, slots) = (Gate::default(), slots(false));
+        // 100 calls whose slots have all passed go out at the pace all the same.
+        let at: Vec<Millis> = (0..100)
+            .map(|call| gate.pass(slots.at_us(call).max(5_000_000), 1, &slots))
+            .collect();
+        assert_eq!(at[0], 5_000);
+        assert_eq!(at[99], 5_000 + 99 * 3_448 / 1_000);
+    }
+
+    #[test]
+    fn a_slot_is_missed_sooner_where_others_send_too() {
+        let at = slots(true).at_us(0);
+        assert!(!slots(true).is_missed(at, 1_025));
+        assert!(slots(true).is_missed(at, 1_026));
+        assert!(!slots(false).is_missed(at, 1_250));
+        assert!(slots(false).is_missed(at, 1_251));
+    }
 }

@@ -1,20 +1,22 @@
 //! The statements that move messages, many rows at a time. Keys are numbers of ours and stand in
 //! the text; everything else is bound.
 
-use std::collections::HashSet;
 use std::fmt::Write;
 
+use anyhow::ensure;
 use sqlx::AssertSqlSafe;
 
 use super::batch::Work;
 use super::policy::Channel;
 use crate::clock::Millis;
 use crate::store::Conn;
-use crate::store::ids::{MessageKey, OriginId, SubscriberId};
+use crate::store::ids::MessageKey;
 
-/// `(origin_id, subscriber_id) IN (…)` over these keys.
-pub(super) fn keys_in(keys: &[MessageKey]) -> String {
-    let mut sql = String::from("(origin_id, subscriber_id) IN (VALUES ");
+/// `FROM (VALUES …) AS k WHERE …` for these keys. A join, not `IN`: for a list of pairs SQLite reads
+/// the whole table.
+fn among(keys: &[MessageKey]) -> String {
+    let mut sql = String::with_capacity(64 * keys.len() + 128);
+    sql.push_str(" FROM (VALUES ");
     for (i, key) in keys.iter().enumerate() {
         let separator = if i == 0 { "" } else { "," };
         // The casts keep PostgreSQL from reading a small number as a 32-bit one.
@@ -24,7 +26,9 @@ pub(super) fn keys_in(keys: &[MessageKey]) -> String {
             key.origin.0, key.subscriber.0
         );
     }
-    sql.push(')');
+    sql.push_str(
+        ") AS k WHERE messages.origin_id = k.column1 AND messages.subscriber_id = k.column2",
+    );
     sql
 }
 
@@ -39,9 +43,9 @@ pub(super) async fn skip(
         return Ok(());
     }
     let sql = format!(
-        "UPDATE messages SET status = 'skipped', reason = $1, started_at = $2
-         WHERE status = 'queued' AND {}",
-        keys_in(keys)
+        "UPDATE messages SET status = 'skipped', reason = $1, started_at = $2{}
+         AND status = 'queued'",
+        among(keys)
     );
     sqlx::query(AssertSqlSafe(sql))
         .persistent(false)
@@ -55,8 +59,8 @@ pub(super) async fn skip(
 /// Leaves them `queued`, due at `at`.
 pub(super) async fn put_off(conn: &mut Conn, keys: &[MessageKey], at: Millis) -> sqlx::Result<()> {
     let sql = format!(
-        "UPDATE messages SET due_at = $1 WHERE status = 'queued' AND {}",
-        keys_in(keys)
+        "UPDATE messages SET due_at = $1{} AND status = 'queued'",
+        among(keys)
     );
     sqlx::query(AssertSqlSafe(sql))
         .persistent(false)
@@ -72,8 +76,8 @@ pub(super) async fn give_up(conn: &mut Conn, keys: &[MessageKey]) -> sqlx::Resul
         return Ok(());
     }
     let sql = format!(
-        "UPDATE messages SET reason = 'retried' WHERE status = 'unknown' AND {}",
-        keys_in(keys)
+        "UPDATE messages SET reason = 'retried'{} AND status = 'unknown'",
+        among(keys)
     );
     sqlx::query(AssertSqlSafe(sql))
         .persistent(false)
@@ -83,14 +87,16 @@ pub(super) async fn give_up(conn: &mut Conn, keys: &[MessageKey]) -> sqlx::Resul
 }
 
 /// `queued` (or, settling, `unknown`) → `sending`, with the channel, so that a crash leaves a row
-/// that says how it was being sent. Returns those that were still there to take.
+/// that says how it was being sent.
+///
+/// # Errors
+/// When a row is not as it was read: it stands under our lock, so that must not be.
 pub(super) async fn take(
     conn: &mut Conn,
-    work: Vec<Work>,
+    work: &[Work],
     lease_until: Millis,
     now: Millis,
-) -> sqlx::Result<Vec<Work>> {
-    let mut taken: HashSet<MessageKey> = HashSet::new();
+) -> anyhow::Result<()> {
     for settling in [false, true] {
         for channel in [Channel::MarketingMessage, Channel::Standard] {
             let keys: Vec<MessageKey> = work
@@ -101,33 +107,30 @@ pub(super) async fn take(
             if keys.is_empty() {
                 continue;
             }
-            let change = if settling {
-                "reason = 'retried', lease_until = $1, channel = $2
-                 WHERE $3 > 0 AND status = 'unknown'"
+            let (change, from) = if settling {
+                ("reason = 'retried'", "unknown")
             } else {
-                "reason = NULL, detail = NULL, lease_until = $1, channel = $2, started_at = $3
-                 WHERE status = 'queued'"
+                ("reason = NULL, detail = NULL, started_at = $3", "queued")
             };
             let sql = format!(
-                "UPDATE messages SET status = 'sending', attempts = attempts + 1, {change} AND {}
-                 RETURNING origin_id, subscriber_id",
-                keys_in(&keys)
+                "UPDATE messages SET status = 'sending', attempts = attempts + 1,
+                     lease_until = $1, channel = $2, {change}{} AND status = '{from}' AND $3 > 0",
+                among(&keys)
             );
-            let rows: Vec<(OriginId, SubscriberId)> = sqlx::query_as(AssertSqlSafe(sql))
+            let done = sqlx::query(AssertSqlSafe(sql))
                 .persistent(false)
                 .bind(lease_until)
                 .bind(channel.as_str())
                 .bind(now)
-                .fetch_all(&mut *conn)
+                .execute(&mut *conn)
                 .await?;
-            taken.extend(
-                rows.into_iter()
-                    .map(|(origin, subscriber)| MessageKey { origin, subscriber }),
+            ensure!(
+                done.rows_affected() == keys.len() as u64,
+                "{} of {} claimed messages were taken",
+                done.rows_affected(),
+                keys.len()
             );
         }
     }
-    Ok(work
-        .into_iter()
-        .filter(|w| taken.contains(&w.key))
-        .collect())
+    Ok(())
 }

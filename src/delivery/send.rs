@@ -1,12 +1,16 @@
 //! The send loop of one Page.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::batch::{self, Claim, Source, Work, claim};
+use super::batch::{self, Batch, Claim, Source, Work, claim};
 use super::outcome;
-use super::speak::{Spoken, speak};
+use super::pace::{self, Gate, Slots};
+use super::speak::{Spoken, speak, unspoken};
 use super::warm_up;
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
@@ -14,8 +18,15 @@ use crate::queue::Job;
 use crate::store::ids::{CampaignId, PageRowId};
 use crate::workspaces::{self, Page, Workspace};
 
-/// Batches under way at once, so that the next is claimed while the last is still being answered.
-const LANES: usize = 3;
+/// Batches whose calls are not all out yet: while one goes out at its pace, the next is claimed.
+const AHEAD: usize = 2;
+/// Batches that wait for answers: at the full pace enough for answers that take five seconds.
+const UNDER_WAY: usize = 24;
+/// A batch that goes out slowly asks so often whether it still may: a pause is obeyed in a second.
+const ASK_AGAIN: Millis = 500;
+/// How long what is known of the Page and its workspace may be old; the claim itself asks again
+/// whether the Page and the campaign may send.
+const FRESH: Millis = SECOND;
 
 /// Sends what is due on this Page: claims, asks the policy, keeps the pace, speaks to Meta, writes
 /// what happened; until nothing is due. Safe to run in many workers at once.
@@ -23,54 +34,114 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
     // Tasks, not futures of this one: a batch that is writing its outcomes holds the database's
     // lock, and must go on while the next one is being claimed.
     let mut under_way = JoinSet::new();
-    let mut turn = 0;
+    let (out, mut all_out) = mpsc::unbounded_channel();
+    let (mut turn, mut ahead) = (0, 0);
+    let gate = Arc::new(Gate::default());
+    let mut sender = None;
+    // A failure ends the claiming; what was claimed is seen through.
+    let mut failure = None;
     loop {
-        let mut dry = false;
-        while under_way.len() < LANES && !dry && !app.stop.is_cancelled() {
-            match next_batch(app, id, turn).await? {
-                Next::Batch(ours, work) => {
+        let mut dry = failure.is_some() || app.stop.is_cancelled();
+        while ahead < AHEAD && under_way.len() < UNDER_WAY && !dry {
+            let (known, next) = match claim_next(app, id, &mut sender, turn).await {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            match next {
+                Next::Batch(batch) => {
                     turn += 1;
-                    let app = app.clone();
-                    under_way.spawn(async move { send_batch(&app, *ours, work).await });
+                    ahead += 1;
+                    let (app, gate, out) = (app.clone(), Arc::clone(&gate), out.clone());
+                    under_way.spawn(async move {
+                        let done = send_batch(&app, &known, &gate, batch, || out.send(())).await;
+                        outcome::record(&app, &known.workspace, &known.page, done).await?;
+                        app.queue.nudge(Job::Campaigns);
+                        anyhow::Ok(())
+                    });
                 }
                 Next::Moved => turn += 1,
                 Next::Dry => dry = true,
             }
         }
-        match under_way.join_next().await {
-            Some(result) => result??,
-            None => break,
+        tokio::select! {
+            Some(()) = all_out.recv(), if ahead > 0 => ahead -= 1,
+            ended = under_way.join_next() => match ended {
+                Some(Ok(Ok(()))) => {}
+                Some(Ok(Err(error))) => failure = Some(error),
+                Some(Err(panicked)) => failure = Some(panicked.into()),
+                None => break,
+            },
+        }
+        // A batch that ended had all its calls out, whichever of the two was heard first.
+        while all_out.try_recv().is_ok() {
+            ahead -= 1;
         }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
+}
+
+/// Who sends, and when that was read.
+type Known = Option<(Arc<Sender>, Millis)>;
+
+async fn claim_next(
+    app: &App,
+    id: PageRowId,
+    known: &mut Known,
+    turn: usize,
+) -> anyhow::Result<Option<(Arc<Sender>, Next)>> {
+    let now = app.clock.now();
+    if known
+        .as_ref()
+        .is_none_or(|(_, read_at)| (now - read_at).abs() >= FRESH)
+    {
+        *known = Sender::read(app, id)
+            .await?
+            .map(|read| (Arc::new(read), now));
+    }
+    let Some((sender, _)) = known else {
+        return Ok(None);
+    };
+    let next = next_batch(app, sender, turn).await?;
+    Ok(Some((Arc::clone(sender), next)))
+}
+
+/// Who sends.
+struct Sender {
+    workspace: Workspace,
+    page: Page,
+}
+
+impl Sender {
+    /// `None` when nothing may be sent from this Page.
+    async fn read(app: &App, id: PageRowId) -> anyhow::Result<Option<Self>> {
+        let Some(page) = workspaces::page(app, id).await? else {
+            return Ok(None);
+        };
+        if page.state != "active" {
+            return Ok(None);
+        }
+        let workspace = workspaces::find(app, page.workspace).await?;
+        Ok(workspace.map(|workspace| Self { workspace, page }))
+    }
 }
 
 enum Next {
-    Batch(Box<(Workspace, Page)>, Vec<Work>),
+    Batch(Batch),
     Moved,
     Dry,
 }
 
 /// The next batch, fair between campaigns: single messages first, then each campaign in turn.
-async fn next_batch(app: &App, id: PageRowId, turn: usize) -> anyhow::Result<Next> {
-    let Some(page) = workspaces::page(app, id).await? else {
-        return Ok(Next::Dry);
-    };
-    if page.state != "active" {
-        return Ok(Next::Dry);
-    }
-    let Some(workspace) = workspaces::find(app, page.workspace).await? else {
-        return Ok(Next::Dry);
-    };
-    let campaigns = running_campaigns(app, &page).await?;
-    let rotated = (0..campaigns.len()).map(|i| campaigns[(i + turn) % campaigns.len()]);
-    let sources = [Source::Single, Source::Unsettled]
-        .into_iter()
-        .chain(rotated.map(Source::Campaign));
+async fn next_batch(app: &App, sender: &Sender, turn: usize) -> anyhow::Result<Next> {
+    let Sender { workspace, page } = sender;
     let mut moved = false;
-    for source in sources {
-        match claim(app, &workspace, &page, source).await? {
-            Claim::Work(work) => return Ok(Next::Batch(Box::new((workspace, page)), work)),
+    for source in sources(app, page, turn).await? {
+        match claim(app, workspace, page, source).await? {
+            Claim::Work(batch) => return Ok(Next::Batch(batch)),
             Claim::Moved => moved = true,
             Claim::Nothing => {}
             Claim::Resting(until) => {
@@ -86,37 +157,140 @@ async fn next_batch(app: &App, id: PageRowId, turn: usize) -> anyhow::Result<Nex
     Ok(if moved { Next::Moved } else { Next::Dry })
 }
 
-/// Campaigns that may send from this Page now, the longest running first.
-async fn running_campaigns(app: &App, page: &Page) -> anyhow::Result<Vec<CampaignId>> {
-    let rows: Vec<(CampaignId,)> = sqlx::query_as(
-        "SELECT c.id FROM campaigns c
-         LEFT JOIN meta_campaigns m ON m.owner_id = c.id AND m.page_id = $2
-         WHERE c.workspace_id = $1 AND c.status = 'running' AND m.problem IS NULL
-         ORDER BY c.launched_at",
+/// Where something is due on this Page, in the order of who goes first; campaigns in turn.
+async fn sources(app: &App, page: &Page, turn: usize) -> anyhow::Result<Vec<Source>> {
+    let now = app.clock.now();
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT 0, 0 WHERE EXISTS (SELECT 1 FROM messages WHERE page_id = $1
+             AND campaign_id IS NULL AND status = 'queued' AND due_at <= $3)
+         UNION ALL
+         SELECT 1, 0 WHERE EXISTS (SELECT 1 FROM messages WHERE status = 'unknown'
+             AND page_id = $1 AND reason = 'answer_lost' AND channel = 'marketing_message'
+             AND started_at <= $4 AND started_at > $5)
+         UNION ALL
+         SELECT * FROM (SELECT 2, c.id FROM campaigns c
+             LEFT JOIN meta_campaigns v ON v.owner_id = c.id AND v.page_id = $1
+             WHERE c.workspace_id = $2 AND c.status = 'running' AND v.problem IS NULL
+               AND EXISTS (SELECT 1 FROM messages m WHERE m.campaign_id = c.id
+                   AND m.campaign_id IS NOT NULL AND m.page_id = $1 AND m.status = 'queued'
+                   AND m.due_at <= $3)
+             ORDER BY c.launched_at) AS running",
     )
-    .bind(page.workspace)
     .bind(page.id)
+    .bind(page.workspace)
+    .bind(now)
+    .bind(now - batch::SETTLE_AFTER)
+    .bind(now - batch::SETTLE_BEFORE)
     .fetch_all(app.db.pool())
     .await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
+    let campaigns: Vec<CampaignId> = rows
+        .iter()
+        .filter(|(kind, _)| *kind == 2)
+        .map(|(_, id)| CampaignId(*id))
+        .collect();
+    let has = |wanted| rows.iter().any(|(kind, _)| *kind == wanted);
+    let single = has(0).then_some(Source::Single);
+    let unsettled = has(1).then_some(Source::Unsettled);
+    let rotated = (0..campaigns.len()).map(|i| campaigns[(i + turn) % campaigns.len()]);
+    Ok(single
+        .into_iter()
+        .chain(unsettled)
+        .chain(rotated.map(Source::Campaign))
+        .collect())
 }
 
-async fn send_batch(
+/// Whether somebody paused the campaign, or the Page broke, since the batch was claimed. In doubt
+/// nothing more goes out: what is given back is claimed again.
+async fn may_go_on(app: &App, page: &Page, source: Source) -> bool {
+    let campaign = match source {
+        Source::Campaign(id) => Some(id),
+        Source::Single | Source::Unsettled => None,
+    };
+    let found: sqlx::Result<Option<(i64,)>> = sqlx::query_as(
+        "SELECT 1 FROM pages p WHERE p.id = $1 AND p.state = 'active'
+           AND (CAST($2 AS BIGINT) IS NULL
+                OR EXISTS (SELECT 1 FROM campaigns WHERE id = $2 AND status = 'running'))",
+    )
+    .bind(page.id)
+    .bind(campaign)
+    .fetch_optional(app.db.pool())
+    .await;
+    matches!(found, Ok(Some(_)))
+}
+
+/// Slots for what is left of a batch that came too late for its own; `None` while the Page rests.
+async fn new_slots(app: &App, page: &Page, weight: i64) -> Option<Slots> {
+    let mut conn = app.db.writer().acquire().await.ok()?;
+    let now = app.clock.now();
+    let taken = pace::take(&mut conn, page.id, weight, app.capacity.worker, now).await;
+    taken.ok()?.ok()
+}
+
+/// Lets the calls of a batch out, each at its slot, and waits for the answers. `all_out` is called
+/// when the last call is on its way.
+async fn send_batch<T>(
     app: &App,
-    (workspace, page): (Workspace, Page),
-    work: Vec<Work>,
-) -> anyhow::Result<()> {
-    let calls: FuturesUnordered<_> = work
-        .into_iter()
-        .map(|work| async {
-            let spoken = speak(app, &page, &work).await;
-            (work, spoken)
-        })
-        .collect();
-    let done: Vec<(Work, Spoken)> = calls.collect().await;
-    outcome::record(app, &workspace, &page, done).await?;
-    app.queue.nudge(Job::Campaigns);
-    Ok(())
+    sender: &Sender,
+    gate: &Gate,
+    batch: Batch,
+    all_out: impl FnOnce() -> T,
+) -> Vec<(Work, Spoken)> {
+    let Batch {
+        source,
+        work,
+        mut slots,
+        weight,
+    } = batch;
+    let page = &sender.page;
+    let mut asked_at = app.clock.now();
+    let mut done = Vec::with_capacity(work.len());
+    let mut calls = FuturesUnordered::new();
+    let mut left = weight * work.iter().map(|_| 1).sum::<i64>();
+    let mut before = 0;
+    let mut rests = false;
+    for work in work {
+        let now = app.clock.now();
+        if (now - asked_at).abs() > ASK_AGAIN && !rests {
+            asked_at = now;
+            rests = !may_go_on(app, page, source).await;
+        }
+        if slots.is_missed(slots.at_us(before), now) && !rests {
+            match new_slots(app, page, left).await {
+                Some(new) => (slots, before) = (new, 0),
+                None => rests = true,
+            }
+        }
+        if rests {
+            done.push((unspoken(&work, now), work));
+            continue;
+        }
+        let at = gate.pass(slots.at_us(before), weight, &slots);
+        (before, left) = (before + weight, left - weight);
+        let mut go = std::pin::pin!(async {
+            app.clock.sleep_until(at).await;
+            app.capacity.calls.acquire().await
+        });
+        // Answers come in while the next slot is awaited.
+        let permit = loop {
+            tokio::select! {
+                biased;
+                permit = &mut go => break permit,
+                Some(answered) = calls.next(), if !calls.is_empty() => done.push(answered),
+            }
+        };
+        calls.push(async move {
+            let spoken = speak(app, page, &work).await;
+            drop(permit);
+            (spoken, work)
+        });
+    }
+    all_out();
+    while let Some(answered) = calls.next().await {
+        done.push(answered);
+    }
+    done.into_iter()
+        .map(|(spoken, work)| (work, spoken))
+        .collect()
 }
 
 /// Pages on which something is due now. Leases that ran out are found here first, so that what a

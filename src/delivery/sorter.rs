@@ -23,7 +23,7 @@ pub(super) struct Sorter<'a> {
     pub(super) campaign: Option<&'a CampaignFacts>,
     pub(super) warm_up: Millis,
     pub(super) now: Millis,
-    pub(super) vehicles: HashMap<i64, Vehicle>,
+    pub(super) vehicles: HashMap<i64, Arc<Vehicle>>,
     pub(super) contents: HashMap<i64, Arc<Content>>,
     /// People who get their marketing message of the day in this batch.
     pub(super) marketing: HashSet<SubscriberId>,
@@ -76,14 +76,16 @@ impl Sorter<'_> {
                 }
             }
         };
-        let mut used = Vehicle::default();
+        let mut used = Arc::new(Vehicle::default());
         if let (Channel::MarketingMessage, Some(owner)) = (channel, row.owner_id) {
             used = self.vehicle(tx, owner).await?;
             if !self.may_board(&used, owner, key) {
                 return Ok(());
             }
         }
-        let capped = kind.is_marketing() && self.workspace.cap_hours > 0;
+        // Meta's own cool-down stands whatever the workspace's cap.
+        let paid = channel == Channel::MarketingMessage;
+        let capped = kind.is_marketing() && (paid || self.workspace.cap_hours > 0);
         if capped && !settling && !self.marketing.insert(key.subscriber) {
             self.skipped.entry(Reason::Capped).or_default().push(key);
             return Ok(());
@@ -108,7 +110,6 @@ impl Sorter<'_> {
                 at: self.now,
                 before: row.last_marketing_at,
             }),
-            slot: 0,
         });
         Ok(())
     }
@@ -135,12 +136,13 @@ impl Sorter<'_> {
         Ok(found)
     }
 
-    async fn vehicle(&mut self, tx: &mut Tx, owner: i64) -> anyhow::Result<Vehicle> {
+    async fn vehicle(&mut self, tx: &mut Tx, owner: i64) -> anyhow::Result<Arc<Vehicle>> {
         if let Some(known) = self.vehicles.get(&owner) {
-            return Ok(known.clone());
+            return Ok(Arc::clone(known));
         }
         let found = vehicle(tx, owner, self.page.id).await?.unwrap_or_default();
-        self.vehicles.insert(owner, found.clone());
+        let found = Arc::new(found);
+        self.vehicles.insert(owner, Arc::clone(&found));
         Ok(found)
     }
 

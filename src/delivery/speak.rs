@@ -82,23 +82,27 @@ impl Spoken {
     }
 }
 
-/// Sends one claimed message when its slot has come.
+/// A claimed message that nobody spoke of: back to where it was.
+pub(super) fn unspoken(work: &Work, now: Millis) -> Spoken {
+    Spoken::plain(if work.settling {
+        Outcome::Unknown {
+            detail: "not tried again yet".to_owned(),
+            once_more: true,
+        }
+    } else {
+        Outcome::Again {
+            at: now,
+            try_counts: false,
+            detail: None,
+        }
+    })
+}
+
+/// Sends one claimed message, now that its slot has come.
 pub(super) async fn speak(app: &App, page: &Page, work: &Work) -> Spoken {
-    app.clock.sleep_until(work.slot).await;
     let now = app.clock.now();
     if app.stop.is_cancelled() || now > work.lease_until - LEASE_MARGIN {
-        return Spoken::plain(if work.settling {
-            Outcome::Unknown {
-                detail: "not tried again yet".to_owned(),
-                once_more: true,
-            }
-        } else {
-            Outcome::Again {
-                at: now,
-                try_counts: false,
-                detail: None,
-            }
-        });
+        return unspoken(work, now);
     }
     let linker = Linker {
         keys: &app.keys,
@@ -243,7 +247,7 @@ async fn stored_video(app: &App, page: &Page, url: &str) -> Result<String, meta:
     .bind(hash)
     .bind(&id)
     .bind(app.clock.now())
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await
     .map_err(broken)?;
     Ok(id)

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::super::content::Content;
 use super::super::enqueue::MessageKind;
 use super::super::render::Names;
-use super::super::warm_up::Vehicle;
 use super::*;
 use crate::links::Tags;
 use crate::store::ids::{MessageKey, OriginId, SubscriberId};
@@ -32,12 +31,11 @@ fn work(settling: bool) -> Work {
         names: Names::default(),
         psid: None,
         token: Some("t".into()),
-        vehicle: Vehicle::default(),
+        vehicle: Arc::default(),
         attempts: 0,
         settling,
         lease_until: NOW,
         reserved: None,
-        slot: NOW,
     }
 }
 

@@ -105,7 +105,7 @@ pub async fn prepare(app: &App, owner: i64, name: &str, page: &Page) -> anyhow::
     .bind(owner)
     .bind(page.id)
     .bind(page.workspace)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     let now = app.clock.now();
     // One process creates; the hold keeps the others (and our own retries) away meanwhile.
@@ -118,7 +118,7 @@ pub async fn prepare(app: &App, owner: i64, name: &str, page: &Page) -> anyhow::
     .bind(page.id)
     .bind(now + MINUTE)
     .bind(now)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?
     .rows_affected();
     if mine > 0 {
@@ -146,7 +146,7 @@ async fn created(app: &App, owner: i64, page: PageRowId, id: &str) -> sqlx::Resu
     .bind(page)
     .bind(id)
     .bind(app.clock.now())
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(())
 }
@@ -181,7 +181,7 @@ pub async fn hold(app: &App, owner: i64, page: PageRowId, until: Millis) -> sqlx
         .bind(owner)
         .bind(page)
         .bind(until)
-        .execute(app.db.pool())
+        .execute(app.db.writer())
         .await?;
     Ok(())
 }
@@ -218,7 +218,7 @@ pub(super) async fn probed(
     .bind(owner)
     .bind(page)
     .bind(through.then(|| app.clock.now()))
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(())
 }
@@ -243,7 +243,7 @@ pub async fn halt(
     .bind(ws)
     .bind(how.as_str())
     .bind(words)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(())
 }

@@ -147,7 +147,7 @@ pub async fn create_link(app: &App, ws: WorkspaceId, new: NewLink) -> Result<Lin
     .bind(seal("phone", new.known.phone.as_ref())?)
     .bind(new.checkout_token.as_deref().map(clean))
     .bind(app.clock.now())
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     match link(app, ws, id).await? {
         Some(link) => Ok(link),

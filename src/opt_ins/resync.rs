@@ -24,7 +24,7 @@ pub async fn resync_due(app: &App) -> anyhow::Result<()> {
     )
     .bind(now)
     .bind(now - DAY)
-    .fetch_all(app.db.pool())
+    .fetch_all(app.db.writer())
     .await?;
     for (page,) in due {
         if let Err(error) = resync_page(app, page).await {

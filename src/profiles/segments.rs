@@ -71,7 +71,7 @@ pub async fn want(
     // Not later than now: a sync that starts from here on is fresh enough.
     .bind(fresh_since.min(app.clock.now()))
     .bind(fresh_since)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(false)
 }

@@ -202,7 +202,7 @@ impl Sender<'_> {
         .bind(clean(&profile))
         .bind(self.ws)
         .bind(subscriber)
-        .execute(self.app.db.pool())
+        .execute(self.app.db.writer())
         .await;
         if let Err(error) = learned {
             tracing::warn!(subscriber.id = %subscriber, %error, "Could not keep the profile's id");
@@ -286,7 +286,7 @@ async fn claim(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<Row>> {
     .bind(ws)
     .bind(now)
     .bind(i64::try_from(BULK_LIMIT)?)
-    .fetch_all(app.db.pool())
+    .fetch_all(app.db.writer())
     .await
     .context("claim events for Klaviyo")?;
     rows.sort_by_key(|row| (row.at, row.id));
@@ -303,7 +303,7 @@ async fn hold(app: &App, ws: WorkspaceId) -> anyhow::Result<()> {
     .bind(now + HOLD)
     .bind(ws)
     .bind(now)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(())
 }
@@ -324,7 +324,7 @@ async fn set_due(app: &App, ws: WorkspaceId, ids: &[i64], due_at: Millis) -> any
     for id in ids {
         query = query.bind(id);
     }
-    query.execute(app.db.pool()).await?;
+    query.execute(app.db.writer()).await?;
     Ok(())
 }
 
@@ -342,7 +342,7 @@ async fn mark_sent(app: &App, ws: WorkspaceId, ids: &[i64]) -> anyhow::Result<()
     for id in ids {
         query = query.bind(id);
     }
-    query.execute(app.db.pool()).await?;
+    query.execute(app.db.writer()).await?;
     Ok(())
 }
 
@@ -358,7 +358,7 @@ async fn fail(app: &App, ws: WorkspaceId, ids: &[i64], words: &str) -> anyhow::R
     for id in ids {
         query = query.bind(id);
     }
-    query.execute(app.db.pool()).await?;
+    query.execute(app.db.writer()).await?;
     Ok(())
 }
 

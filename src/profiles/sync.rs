@@ -108,7 +108,7 @@ async fn take(app: &App, wanted: &Wanted, started: Millis) -> anyhow::Result<boo
     .bind(kind_text(wanted.kind))
     .bind(&wanted.id)
     .bind(started - LEASE)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(taken.rows_affected() == 1)
 }
@@ -194,7 +194,7 @@ async fn save(
             .bind(seen_at);
     }
     query
-        .execute(app.db.pool())
+        .execute(app.db.writer())
         .await
         .context("keep members of a Klaviyo group")?;
     Ok(())
@@ -215,7 +215,7 @@ async fn renew(app: &App, wanted: &Wanted, held: Millis) -> Result<Millis, Stopp
     .bind(kind_text(wanted.kind))
     .bind(&wanted.id)
     .bind(held)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     if renewed.rows_affected() == 0 {
         return Err(Stopped::GivenUp);
@@ -339,7 +339,7 @@ async fn explain(
     .bind(wanted.ws)
     .bind(kind_text(wanted.kind))
     .bind(&wanted.id)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(())
 }
@@ -355,7 +355,7 @@ async fn give_back(app: &App, wanted: &Wanted, started: Millis) -> anyhow::Resul
     .bind(kind_text(wanted.kind))
     .bind(&wanted.id)
     .bind(started)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(())
 }

@@ -25,10 +25,11 @@ pub enum Engine {
     Postgres,
 }
 
-/// The pool, and the few things in which the engines differ. Cheap to clone.
+/// The pools, and the few things in which the engines differ. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: AnyPool,
+    writer: AnyPool,
     engine: Engine,
 }
 
@@ -36,58 +37,50 @@ impl Database {
     /// Opens the database (creating an SQLite file that is not there yet), without migrating.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
         sqlx::any::install_default_drivers();
-        let engine = if url.starts_with("sqlite:") {
-            Engine::Sqlite
-        } else {
-            Engine::Postgres
-        };
-        let url = match engine {
-            Engine::Sqlite if !url.contains("mode=") => {
-                let separator = if url.contains('?') { '&' } else { '?' };
-                format!("{url}{separator}mode=rwc")
-            }
-            _ => url.to_owned(),
-        };
-        let mut options = AnyPoolOptions::new()
-            .max_connections(if engine == Engine::Sqlite { 8 } else { 16 })
-            .acquire_timeout(Duration::from_secs(30));
-        if engine == Engine::Sqlite {
-            options = options.after_connect(|connection, _| {
-                Box::pin(async move {
-                    for pragma in [
-                        "PRAGMA journal_mode = WAL",
-                        "PRAGMA synchronous = NORMAL",
-                        "PRAGMA busy_timeout = 15000",
-                        "PRAGMA foreign_keys = ON",
-                        "PRAGMA temp_store = MEMORY",
-                        "PRAGMA cache_size = -16000",
-                    ] {
-                        connection.execute(pragma).await?;
-                    }
-                    Ok(())
-                })
+        if !url.starts_with("sqlite:") {
+            let pool = open(url, Engine::Postgres, 16).await?;
+            return Ok(Self {
+                writer: pool.clone(),
+                pool,
+                engine: Engine::Postgres,
             });
         }
-        let pool = options
-            .connect(&url)
-            .await
-            .context("open the database; check DATABASE_URL and that the server is reachable")?;
-        Ok(Self { pool, engine })
+        let url = if url.contains("mode=") {
+            url.to_owned()
+        } else {
+            let separator = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{separator}mode=rwc")
+        };
+        // SQLite lets one connection write at a time and makes the others ask again and again.
+        // One connection that all writers of this process queue for in turn asks nobody, and what
+        // it read stays valid between two writes.
+        let writer = open(&url, Engine::Sqlite, 1).await?;
+        let pool = open(&url, Engine::Sqlite, 8).await?;
+        Ok(Self {
+            pool,
+            writer,
+            engine: Engine::Sqlite,
+        })
     }
 
     pub fn engine(&self) -> Engine {
         self.engine
     }
 
-    /// For statements outside a transaction.
+    /// For reading outside a transaction.
     pub fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// For single statements that write.
+    pub fn writer(&self) -> &AnyPool {
+        &self.writer
     }
 
     /// Applies what is missing of `migrations/`; safe to call from many processes at once.
     pub async fn migrate(&self) -> anyhow::Result<()> {
         MIGRATIONS
-            .run(&self.pool)
+            .run(&self.writer)
             .await
             .context("migrate the database")
     }
@@ -106,8 +99,8 @@ impl Database {
     /// reads first and writes later would fail with "database is locked" instead of waiting.
     pub async fn begin(&self) -> sqlx::Result<Tx> {
         match self.engine {
-            Engine::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
-            Engine::Postgres => self.pool.begin_with("BEGIN").await,
+            Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await,
+            Engine::Postgres => self.writer.begin_with("BEGIN").await,
         }
     }
 
@@ -131,7 +124,36 @@ impl Database {
 
     pub async fn close(&self) {
         self.pool.close().await;
+        self.writer.close().await;
     }
+}
+
+async fn open(url: &str, engine: Engine, connections: u32) -> anyhow::Result<AnyPool> {
+    let mut options = AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(30));
+    if engine == Engine::Sqlite {
+        options = options.after_connect(|connection, _| {
+            Box::pin(async move {
+                for pragma in [
+                    "PRAGMA journal_mode = WAL",
+                    // What was answered, or is about to be said to Meta, survives a power cut.
+                    "PRAGMA synchronous = FULL",
+                    "PRAGMA busy_timeout = 15000",
+                    "PRAGMA foreign_keys = ON",
+                    "PRAGMA temp_store = MEMORY",
+                    "PRAGMA cache_size = -16000",
+                ] {
+                    connection.execute(pragma).await?;
+                }
+                Ok(())
+            })
+        });
+    }
+    options
+        .connect(url)
+        .await
+        .context("open the database; check DATABASE_URL and that the server is reachable")
 }
 
 /// Text from outside, fit for a TEXT column: PostgreSQL refuses NUL.

@@ -97,7 +97,7 @@ pub async fn receive(app: &App, arrival: Arrival) -> anyhow::Result<()> {
     .bind(encoding)
     .bind(payload)
     .bind(now)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     if kept.rows_affected() > 0 {
         telemetry::webhook(platform.as_str(), "kept");
@@ -229,7 +229,7 @@ pub async fn replay(app: &App, ws: Option<WorkspaceId>, id: WebhookId) -> anyhow
     )
     .bind(id)
     .bind(ws)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     app.queue.nudge(Job::Webhooks);
     Ok(opened.rows_affected() > 0)

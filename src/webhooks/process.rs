@@ -121,7 +121,7 @@ async fn claim(app: &App) -> anyhow::Result<Vec<Row>> {
     .bind(now + LEASE)
     .bind(now)
     .bind(BATCH)
-    .fetch_all(app.db.pool())
+    .fetch_all(app.db.writer())
     .await?;
     rows.sort_by_key(|row| row.id);
     Ok(rows)
@@ -271,7 +271,7 @@ async fn put_off(
     .bind(i64::from(next.is_none()))
     .bind(now)
     .bind(whose)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(())
 }

@@ -24,7 +24,7 @@ pub fn start(app: &App) {
         let concurrency = match lane {
             Lane::Webhooks => 2,
             // As many Pages at once as the runner lets through; the others wait their turn.
-            Lane::Messages => 64,
+            Lane::Messages => 256,
             Lane::Upkeep => 8,
         };
         let (queue, stop, runner) = (app.queue.clone(), app.stop.clone(), runner.clone());

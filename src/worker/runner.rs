@@ -15,8 +15,8 @@ use crate::queue::Job;
 use crate::telemetry;
 use crate::{automations, campaigns, delivery, profiles, webhooks};
 
-/// Pages that are sent on at the same time.
-const PAGES_AT_ONCE: usize = 16;
+/// Pages that are sent on at the same time: more than this process could send for at their pace.
+const PAGES_AT_ONCE: usize = 256;
 
 pub(super) struct Runner {
     app: App,

@@ -72,7 +72,7 @@ async fn forget(app: &App) -> anyhow::Result<()> {
             let gone = sqlx::query(*statement)
                 .bind(now - age)
                 .bind(BATCH)
-                .execute(app.db.pool())
+                .execute(app.db.writer())
                 .await?
                 .rows_affected();
             if gone < BATCH.unsigned_abs() || app.stop.is_cancelled() {

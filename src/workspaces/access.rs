@@ -42,7 +42,7 @@ pub async fn create_token(app: &App, ws: WorkspaceId, name: &str) -> anyhow::Res
     .bind(name)
     .bind(token_hash(&token))
     .bind(app.clock.now())
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await
     .context("keep the token")?;
     Ok(token)
@@ -74,7 +74,7 @@ pub async fn revoke_token(app: &App, ws: WorkspaceId, id: TokenId) -> anyhow::Re
     .bind(ws)
     .bind(id)
     .bind(app.clock.now())
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(done.rows_affected() > 0)
 }
@@ -101,7 +101,7 @@ pub async fn login_link(app: &App, ws: WorkspaceId) -> anyhow::Result<LoginLink>
     .bind(ws)
     .bind(now)
     .bind(now + LINK_LIFETIME)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await
     .context("keep the sign-in link")?;
     let url = format!(
@@ -156,7 +156,7 @@ pub async fn session(app: &App, token: &SecretString) -> anyhow::Result<Option<W
 pub async fn sign_out(app: &App, token: &SecretString) -> anyhow::Result<()> {
     sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
         .bind(token_hash(token))
-        .execute(app.db.pool())
+        .execute(app.db.writer())
         .await?;
     Ok(())
 }

@@ -86,7 +86,7 @@ pub async fn connect_klaviyo(
     .bind(seal("access_token", tokens.as_ref().map(|t| &t.access))?)
     .bind(tokens.as_ref().map(|tokens| now + tokens.expires_in))
     .bind(now)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await
     .context("keep the Klaviyo connection")?;
     if let Err(error) = create_webhook(app, ws, &auth).await {
@@ -149,7 +149,7 @@ async fn create_webhook(app: &App, ws: WorkspaceId, auth: &Auth) -> anyhow::Resu
     .bind(ws)
     .bind(clean(&id))
     .bind(sealed)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     if let Some(old) = old.flatten().filter(|old| *old != id)
         && let Err(error) = app.klaviyo.delete_webhook(auth, &old).await
@@ -236,7 +236,7 @@ async fn begin_renewal(app: &App, ws: WorkspaceId) -> anyhow::Result<bool> {
     .bind(now + RENEWAL_LEASE)
     .bind(now)
     .bind(now + RENEW_BEFORE)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(won.rows_affected() == 1)
 }
@@ -256,7 +256,7 @@ async fn renew(app: &App, ws: WorkspaceId, refresh: &SecretString) -> anyhow::Re
             // The lease ends at once, so that the next in line need not wait for it.
             sqlx::query("UPDATE klaviyo_accounts SET renewing_until = 0 WHERE workspace_id = $1")
                 .bind(ws)
-                .execute(app.db.pool())
+                .execute(app.db.writer())
                 .await?;
             Err(error).context("renew the Klaviyo token")
         }
@@ -277,7 +277,7 @@ async fn keep_tokens(app: &App, ws: WorkspaceId, tokens: &Tokens) -> anyhow::Res
     .bind(seal("refresh_token", &tokens.refresh)?)
     .bind(seal("access_token", &tokens.access)?)
     .bind(app.clock.now() + tokens.expires_in)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await
     .context("keep the Klaviyo tokens")?;
     Ok(())
@@ -291,7 +291,7 @@ pub async fn klaviyo_broke(app: &App, ws: WorkspaceId, words: &str) -> anyhow::R
     )
     .bind(ws)
     .bind(clean(words))
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(())
 }

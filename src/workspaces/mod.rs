@@ -63,7 +63,7 @@ pub async fn create(app: &App, name: &str) -> anyhow::Result<WorkspaceId> {
     .bind(name)
     .bind(key)
     .bind(app.clock.now())
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await
     .context("keep the workspace")?;
     Ok(id)
@@ -105,7 +105,7 @@ pub async fn save(app: &App, workspace: &Workspace) -> anyhow::Result<()> {
     .bind(end)
     .bind(workspace.cap_hours)
     .bind(workspace.attribution_window_days)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(())
 }

@@ -212,7 +212,7 @@ pub async fn page_needs_reconnect(app: &App, id: PageRowId, words: &str) -> anyh
     sqlx::query("UPDATE pages SET state = 'needs_reconnect', attention = $2 WHERE id = $1")
         .bind(id)
         .bind(clean(words))
-        .execute(app.db.pool())
+        .execute(app.db.writer())
         .await?;
     Ok(())
 }

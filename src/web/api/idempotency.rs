@@ -113,7 +113,7 @@ async fn claim(app: &App, keyed: &Keyed) -> anyhow::Result<Claim> {
     .bind(&keyed.key)
     .bind(&keyed.fingerprint)
     .bind(now)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     if inserted.rows_affected() == 1 {
         return Ok(Claim::Ours(now));
@@ -153,7 +153,7 @@ async fn claim(app: &App, keyed: &Keyed) -> anyhow::Result<Claim> {
     .bind(&keyed.fingerprint)
     .bind(now)
     .bind(created_at)
-    .execute(app.db.pool())
+    .execute(app.db.writer())
     .await?;
     Ok(if taken.rows_affected() == 1 {
         Claim::Ours(now)
@@ -188,7 +188,7 @@ async fn finish(
             .bind(i64::from(status.as_u16()))
             .bind(text)
             .bind(claimed)
-            .execute(app.db.pool())
+            .execute(app.db.writer())
             .await?;
         }
         None => {
@@ -199,7 +199,7 @@ async fn finish(
             .bind(keyed.ws)
             .bind(&keyed.key)
             .bind(claimed)
-            .execute(app.db.pool())
+            .execute(app.db.writer())
             .await?;
         }
     }

@@ -87,7 +87,7 @@ impl Caller {
         .bind(page)
         .bind(self.workspace)
         .bind(NOW)
-        .execute(self.app.db.pool())
+        .execute(self.app.db.writer())
         .await
         .unwrap();
         sqlx::query(
@@ -98,7 +98,7 @@ impl Caller {
         .bind(self.workspace)
         .bind(page)
         .bind(NOW)
-        .execute(self.app.db.pool())
+        .execute(self.app.db.writer())
         .await
         .unwrap();
         crate::store::ids::SubscriberId(subscriber).to_string()

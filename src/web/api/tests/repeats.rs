@@ -52,7 +52,7 @@ async fn a_key_whose_request_is_under_way_waits_for_a_minute() {
     assert_eq!(post().await.status, 201);
     // As a process left it that died in the middle.
     sqlx::query("UPDATE idempotency_keys SET status = NULL, body = NULL")
-        .execute(caller.app.db.pool())
+        .execute(caller.app.db.writer())
         .await
         .unwrap();
     let waiting = post().await;
