@@ -89,7 +89,10 @@ impl Operator {
             ("META_VERIFY_TOKEN", "bench".to_owned()),
             ("META_GRAPH_URL", sink_url.clone()),
             ("META_WARM_UP_SECONDS", "0".to_owned()),
-            ("LOG", "error".to_owned()),
+            (
+                "LOG",
+                std::env::var("LOG").unwrap_or_else(|_| "error".to_owned()),
+            ),
         ]);
         let own = std::env::current_exe()?;
         let sink = Process(

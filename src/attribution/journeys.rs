@@ -182,7 +182,9 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
         Ok(journey) => journey.unwrap_or_default(),
         Err(Error::Retry { after, .. }) => {
             let due = app.clock.now() + after.max(SECOND);
-            set_due(&mut *app.db.writer().acquire().await?, order, Some(due)).await?;
+            let mut tx = app.db.begin().await?;
+            set_due(&mut tx, order, Some(due)).await?;
+            tx.commit().await?;
             return Ok(false);
         }
         Err(error @ (Error::Refused(_) | Error::Reconnect(_))) => {
@@ -195,7 +197,9 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
         return Ok(true);
     }
     if journey.ready {
-        set_due(&mut *app.db.writer().acquire().await?, order, None).await?;
+        let mut tx = app.db.begin().await?;
+        set_due(&mut tx, order, None).await?;
+        tx.commit().await?;
     }
     Ok(false)
 }

@@ -191,9 +191,9 @@ pub async fn resume(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campai
                             ELSE scheduled_at END,
         paused_at = NULL, finished_at = NULL, attention = NULL";
     let campaign = step(app, ws, id, "'paused', 'failed'", change, "resumed").await?;
-    let mut conn = app.db.writer().acquire().await?;
-    warm_up::clear_problems(&mut conn, ws, id.0).await?;
-    drop(conn);
+    let mut tx = app.db.begin().await?;
+    warm_up::clear_problems(&mut tx, ws, id.0).await?;
+    tx.commit().await?;
     app.queue.nudge(Job::Campaigns);
     for page in workspaces::pages(app, ws).await? {
         app.queue.nudge(Job::Messages(page.id));
@@ -206,8 +206,9 @@ pub async fn cancel(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campai
     let from = "'draft', 'scheduled', 'preparing', 'running', 'paused', 'failed'";
     let change = "status = 'cancelled', finished_at = $3, attention = NULL";
     let campaign = step(app, ws, id, from, change, "cancelled").await?;
-    let mut conn = app.db.writer().acquire().await?;
-    delivery::cancel_queued(&mut conn, id.0, app.clock.now()).await?;
+    let mut tx = app.db.begin().await?;
+    delivery::cancel_queued(&mut tx, id.0, app.clock.now()).await?;
+    tx.commit().await?;
     Ok(campaign)
 }
 

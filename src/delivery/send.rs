@@ -220,9 +220,10 @@ async fn may_go_on(app: &App, page: &Page, source: Source) -> bool {
 
 /// Slots for what is left of a batch that came too late for its own; `None` while the Page rests.
 async fn new_slots(app: &App, page: &Page, weight: i64) -> Option<Slots> {
-    let mut conn = app.db.writer().acquire().await.ok()?;
+    let mut tx = app.db.begin().await.ok()?;
     let now = app.clock.now();
-    let taken = pace::take(&mut conn, page.id, weight, app.capacity.worker, now).await;
+    let taken = pace::take(&mut tx, page.id, weight, app.capacity.worker, now).await;
+    tx.commit().await.ok()?;
     taken.ok()?.ok()
 }
 
@@ -311,16 +312,17 @@ pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
            AND (paces.hold_until IS NULL OR paces.hold_until <= $1)
            AND (EXISTS (SELECT 1 FROM messages m WHERE m.page_id = p.id
                     AND m.campaign_id IS NULL AND m.status = 'queued' AND m.due_at <= $1)
-             OR EXISTS (SELECT 1 FROM messages m WHERE m.page_id = p.id
-                    AND m.status = 'unknown' AND m.reason = 'answer_lost'
-                    AND m.channel = 'marketing_message'
+             OR p.id IN (SELECT m.page_id FROM messages m WHERE m.status = 'unknown'
+                    AND m.reason = 'answer_lost' AND m.channel = 'marketing_message'
                     AND m.started_at <= $2 AND m.started_at > $3)
-             OR EXISTS (SELECT 1 FROM campaigns c
-                    JOIN messages m ON m.campaign_id = c.id AND m.page_id = p.id
-                    LEFT JOIN meta_campaigns v ON v.owner_id = c.id AND v.page_id = p.id
-                    WHERE c.workspace_id = p.workspace_id AND c.status = 'running'
-                      AND v.problem IS NULL AND m.campaign_id IS NOT NULL
-                      AND m.status = 'queued' AND m.due_at <= $1))",
+             OR p.id IN (SELECT v.id FROM campaigns c
+                    JOIN pages v ON v.workspace_id = c.workspace_id
+                    LEFT JOIN meta_campaigns w ON w.owner_id = c.id AND w.page_id = v.id
+                    WHERE c.status IN ('scheduled', 'preparing', 'running')
+                      AND c.status = 'running' AND w.problem IS NULL
+                      AND EXISTS (SELECT 1 FROM messages m WHERE m.campaign_id = c.id
+                          AND m.page_id = v.id AND m.campaign_id IS NOT NULL
+                          AND m.status = 'queued' AND m.due_at <= $1)))",
     )
     .bind(now)
     .bind(now - batch::SETTLE_AFTER)

@@ -4,18 +4,20 @@ pub mod ids;
 pub mod page;
 pub mod sealed;
 
+mod writer;
+
 use std::time::Duration;
 
 use anyhow::Context;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// A transaction on either engine.
-pub type Tx = Transaction<'static, Any>;
+pub use writer::{Tx, Writer};
+
 /// A single connection on either engine: what `&mut *tx` gives.
 pub type Conn = AnyConnection;
 
@@ -29,7 +31,7 @@ pub enum Engine {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: AnyPool,
-    writer: AnyPool,
+    writer: Writer,
     engine: Engine,
 }
 
@@ -40,7 +42,7 @@ impl Database {
         if !url.starts_with("sqlite:") {
             let pool = open(url, Engine::Postgres, 16).await?;
             return Ok(Self {
-                writer: pool.clone(),
+                writer: Writer::pool(pool.clone()),
                 pool,
                 engine: Engine::Postgres,
             });
@@ -51,10 +53,7 @@ impl Database {
             let separator = if url.contains('?') { '&' } else { '?' };
             format!("{url}{separator}mode=rwc")
         };
-        // SQLite lets one connection write at a time and makes the others ask again and again.
-        // One connection that all writers of this process queue for in turn asks nobody, and what
-        // it read stays valid between two writes.
-        let writer = open(&url, Engine::Sqlite, 1).await?;
+        let writer = Writer::shared(open(&url, Engine::Sqlite, 1).await?);
         let pool = open(&url, Engine::Sqlite, 8).await?;
         Ok(Self {
             pool,
@@ -73,14 +72,14 @@ impl Database {
     }
 
     /// For single statements that write.
-    pub fn writer(&self) -> &AnyPool {
+    pub fn writer(&self) -> &Writer {
         &self.writer
     }
 
     /// Applies what is missing of `migrations/`; safe to call from many processes at once.
     pub async fn migrate(&self) -> anyhow::Result<()> {
         MIGRATIONS
-            .run(&self.writer)
+            .run(&self.pool)
             .await
             .context("migrate the database")
     }
@@ -95,13 +94,11 @@ impl Database {
         Ok((MIGRATIONS.iter().count(), usize::try_from(applied)?))
     }
 
-    /// Begins a writing transaction. On SQLite the write lock is taken at once: a transaction that
-    /// reads first and writes later would fail with "database is locked" instead of waiting.
+    /// Begins a writing transaction. On SQLite it has the write lock from the start (a transaction
+    /// that reads first and writes later would fail with "database is locked" instead of waiting),
+    /// so whoever holds one and begins another waits for himself.
     pub async fn begin(&self) -> sqlx::Result<Tx> {
-        match self.engine {
-            Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await,
-            Engine::Postgres => self.writer.begin_with("BEGIN").await,
-        }
+        self.writer.begin().await
     }
 
     /// Ends a `SELECT` whose rows are about to be claimed: rows that another worker is claiming
