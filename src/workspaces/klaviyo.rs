@@ -36,14 +36,6 @@ pub enum KlaviyoSecret {
     PrivateKey(SecretString),
 }
 
-/// What a system webhook of this workspace must prove.
-#[derive(Debug)]
-pub struct KlaviyoWebhook {
-    /// Klaviyo's id of it; a delivery that names another is not ours.
-    pub id: Option<String>,
-    pub secret: SecretString,
-}
-
 /// Keeps the secret, reads the account and creates our system webhook where it may have one. What
 /// does not work is told and tried again later; only a secret that Klaviyo does not accept is
 /// refused.
@@ -404,18 +396,20 @@ pub async fn klaviyo_state(
 }
 
 /// The secret that Klaviyo signs this workspace's system webhooks with, if one was created.
-pub async fn klaviyo_webhook(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<KlaviyoWebhook>> {
-    let row: Option<(Option<String>, Option<String>)> = sqlx::query_as(
-        "SELECT webhook_id, webhook_secret_sealed FROM klaviyo_accounts WHERE workspace_id = $1",
+pub async fn klaviyo_webhook_secret(
+    app: &App,
+    ws: WorkspaceId,
+) -> anyhow::Result<Option<SecretString>> {
+    let sealed: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT webhook_secret_sealed FROM klaviyo_accounts WHERE workspace_id = $1",
     )
     .bind(ws)
     .fetch_optional(app.db.pool())
     .await?;
-    let Some((id, Some(sealed))) = row else {
-        return Ok(None);
-    };
-    let secret = app.keys.open(&context("webhook_secret", ws), &sealed)?;
-    Ok(Some(KlaviyoWebhook { id, secret }))
+    sealed
+        .flatten()
+        .map(|sealed| app.keys.open(&context("webhook_secret", ws), &sealed))
+        .transpose()
 }
 
 #[derive(sqlx::FromRow)]

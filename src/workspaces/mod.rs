@@ -12,8 +12,8 @@ pub use access::{
     sign_out, tokens,
 };
 pub use klaviyo::{
-    KlaviyoSecret, KlaviyoWebhook, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
-    klaviyo_webhook,
+    KlaviyoSecret, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
+    klaviyo_webhook_secret,
 };
 pub use pages::{
     ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, page_needs_reconnect,

@@ -112,9 +112,7 @@ fn unless_dead(error: meta::Error, tried: &'static str) -> Result<meta::Error, D
 
 fn wait(left: &mut Left, error: &meta::Error) {
     match error {
-        meta::Error::Api(answer)
-            if !matches!(answer.class, Class::RetryLater | Class::BackOff) =>
-        {
+        meta::Error::Api(answer) if !matches!(answer.class, Class::RetryLater | Class::BackOff) => {
             left.later();
         }
         _ => left.soon(),
