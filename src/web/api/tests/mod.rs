@@ -297,11 +297,41 @@ async fn every_refusal_is_a_problem_document() {
         caller.send(request.body(Body::from(body)).unwrap()).await
     };
     assert_problem(&send("application/json", "{\"name\": ".into()).await, 400);
-    assert_problem(&send("text/plain", campaign().to_string()).await, 415);
+    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
+        let refused = send(kind, campaign().to_string()).await;
+        assert_problem(&refused, 415);
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(kind) && detail.contains("application/json"),
+            "{detail}"
+        );
+    }
     let large = json!({"name": "x".repeat(1 << 20)}).to_string();
     assert_problem(&send("application/json", large).await, 413);
     let list = send("application/json; charset=utf-8", "[]".into()).await;
     assert_problem(&list, 422);
+}
+
+#[tokio::test]
+async fn json_is_taken_whatever_it_is_called() {
+    let caller = Caller::new().await;
+    for kind in [
+        None,
+        Some("application/vnd.shop+json; v=1"),
+        Some("Application/JSON"),
+    ] {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/api/v1/campaigns")
+            .header(header::AUTHORIZATION, format!("Bearer {}", caller.token));
+        let request = match kind {
+            Some(kind) => request.header(header::CONTENT_TYPE, kind),
+            None => request,
+        };
+        let body = Body::from(campaign().to_string());
+        let answer = caller.send(request.body(body).unwrap()).await;
+        assert_eq!(answer.status, 201, "{kind:?}: {}", answer.body);
+    }
 }
 
 #[tokio::test]
