@@ -61,6 +61,8 @@ impl Database {
                         "PRAGMA foreign_keys = ON",
                         "PRAGMA temp_store = MEMORY",
                         "PRAGMA cache_size = -16000",
+                        // What is erased does not linger in freed pages.
+                        "PRAGMA secure_delete = ON",
                     ] {
                         connection.execute(pragma).await?;
                     }
