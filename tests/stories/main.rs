@@ -5,6 +5,7 @@
 
 mod support;
 
+mod automations;
 mod browser;
 mod campaigns;
 mod connections;
