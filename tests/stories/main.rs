@@ -12,4 +12,5 @@ mod connections;
 mod crash;
 mod delivery;
 mod inbox;
+mod leaving;
 mod main_job;
