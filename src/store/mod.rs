@@ -167,6 +167,28 @@ pub fn placeholders(first: usize, rows: usize, columns: usize) -> String {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn what_is_deleted_is_overwritten_on_sqlite() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("erased.db");
+        let db = Database::connect(&format!("sqlite://{}", file.display()))
+            .await
+            .unwrap();
+        for statement in [
+            "CREATE TABLE people (name TEXT)",
+            "INSERT INTO people VALUES ('Ana-who-was-here')",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+            "DELETE FROM people",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+        ] {
+            sqlx::query(statement).execute(db.pool()).await.unwrap();
+        }
+        db.close().await;
+        let bytes = std::fs::read(&file).unwrap();
+        let name = b"Ana-who-was-here";
+        assert!(!bytes.windows(name.len()).any(|part| part == name));
+    }
+
     #[test]
     fn placeholders_are_numbered_across_rows() {
         assert_eq!(placeholders(3, 2, 2), "($3, $4), ($5, $6)");

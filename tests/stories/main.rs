@@ -14,3 +14,4 @@ mod delivery;
 mod inbox;
 mod leaving;
 mod main_job;
+mod replay;
