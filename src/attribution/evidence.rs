@@ -7,9 +7,8 @@ use crate::attribution::credit::MatchedBy;
 use crate::shopify::payloads;
 use crate::store::ids::{AutomationId, CampaignId, ClickId};
 
-/// Names under which a storefront may hand our click id on with the cart; a leading underscore
-/// hides an attribute from the shopper.
-const ATTRIBUTES: [&str; 4] = ["pc_click", "_pc_click", "ref", "_ref"];
+/// Stands before a `utm_campaign` where there was no `utm_id` to keep.
+const NAMED: &str = "utm_campaign:";
 
 /// Signs of ours, best first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +16,8 @@ pub(super) struct Evidence {
     pub clicks: Vec<(ClickId, MatchedBy)>,
     /// Campaigns or automations named by `utm_id`; they count with a click of the customer's own.
     pub origins: Vec<(Origin, MatchedBy)>,
+    /// Values of `utm_campaign`, which is all that some storefronts hand on; as [`Self::origins`].
+    pub names: Vec<(String, MatchedBy)>,
 }
 
 /// What a link was sent for.
@@ -46,9 +47,21 @@ impl std::fmt::Display for Origin {
 impl Evidence {
     pub(super) fn of_order(order: &payloads::Order) -> Self {
         let mut evidence = Self::default();
-        for (name, value) in &order.note_attributes {
-            if ATTRIBUTES.contains(&name.trim().to_lowercase().as_str()) {
+        let attributes = || {
+            order
+                .note_attributes
+                .iter()
+                .map(|(name, value)| (attribute(name), value.as_str()))
+        };
+        for (name, value) in attributes() {
+            if matches!(name.as_str(), "pc_click" | "ref") {
                 evidence.add_click(value, MatchedBy::ClickId);
+            }
+        }
+        evidence.add_tags(attributes(), MatchedBy::LandingSite);
+        for (name, value) in attributes() {
+            if name.contains("landing") {
+                evidence.add_address(value, MatchedBy::LandingSite);
             }
         }
         if let Some(address) = &order.landing_site {
@@ -63,13 +76,41 @@ impl Evidence {
         let Some((_, query)) = before_fragment.split_once('?') else {
             return;
         };
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match name.to_lowercase().as_str() {
-                "pc_click" | "ref" => self.add_click(&value, matched_by),
-                "utm_id" => self.add_origin(&value, matched_by),
+        let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes())
+            .map(|(name, value)| (name.to_lowercase(), value))
+            .collect();
+        for (name, value) in &pairs {
+            if matches!(name.as_str(), "pc_click" | "ref") {
+                self.add_click(value, matched_by);
+            }
+        }
+        let pairs = pairs.iter();
+        self.add_tags(
+            pairs.map(|(name, value)| (name.clone(), value.as_ref())),
+            matched_by,
+        );
+    }
+
+    /// A name counts unless it stands beside a source that is not ours: the merchant may call an
+    /// e-mail's campaign the same.
+    fn add_tags<'a>(
+        &mut self,
+        pairs: impl Iterator<Item = (String, &'a str)>,
+        matched_by: MatchedBy,
+    ) {
+        let mut name = None;
+        let mut is_ours = true;
+        for (key, value) in pairs {
+            let value = value.trim();
+            match key.as_str() {
+                "utm_id" => self.add_origin(value, matched_by),
+                "utm_campaign" if !value.is_empty() => name = Some(value.to_lowercase()),
+                "utm_source" => is_ours = value.eq_ignore_ascii_case("pagecast"),
                 _ => {}
             }
         }
+        self.names
+            .extend(name.filter(|_| is_ours).map(|name| (name, matched_by)));
     }
 
     pub(super) fn add_click(&mut self, text: &str, matched_by: MatchedBy) {
@@ -94,7 +135,9 @@ impl Evidence {
 
     /// For `orders.utm_id`.
     pub(super) fn utm_id(&self) -> Option<String> {
-        self.origins.first().map(|(origin, _)| origin.to_string())
+        let origin = self.origins.first().map(|(origin, _)| origin.to_string());
+        let name = self.names.first();
+        origin.or_else(|| name.map(|(name, _)| format!("{NAMED}{name}")))
     }
 
     /// The other way round from [`Self::click_ref`] and [`Self::utm_id`].
@@ -108,11 +151,22 @@ impl Evidence {
             };
             evidence.add_click(click, matched_by);
         }
-        if let Some(id) = utm_id {
-            evidence.add_origin(id, MatchedBy::LandingSite);
+        match utm_id.map(|kept| kept.strip_prefix(NAMED).ok_or(kept)) {
+            Some(Ok(name)) => evidence
+                .names
+                .push((name.to_owned(), MatchedBy::LandingSite)),
+            Some(Err(id)) => evidence.add_origin(id, MatchedBy::LandingSite),
+            None => {}
         }
         evidence
     }
+}
+
+/// An attribute's name as storefronts spell it: `_Landing Page` is `landing_page`. A leading
+/// underscore hides an attribute from the shopper.
+fn attribute(name: &str) -> String {
+    let name = name.trim().to_lowercase().replace([' ', '-'], "_");
+    name.trim_start_matches('_').to_owned()
 }
 
 #[cfg(test)]
@@ -165,6 +219,36 @@ mod tests {
     }
 
     #[test]
+    fn a_storefront_may_hand_on_our_tags_or_the_landing_address_as_attributes() {
+        let (click, campaign) = (ClickId(6), CampaignId(9));
+        let evidence = Evidence::of_order(&order(
+            &[
+                ("utm_source", "Pagecast".into()),
+                ("_utm_id", campaign.to_string()),
+                ("UTM_Campaign", "Winter-Blend".into()),
+                (
+                    "_Landing Page",
+                    format!("https://s.example/?pc_click={click}"),
+                ),
+            ],
+            None,
+        ));
+        assert_eq!(evidence.clicks, [(click, MatchedBy::LandingSite)]);
+        let campaign = (Origin::Campaign(campaign), MatchedBy::LandingSite);
+        assert_eq!(evidence.origins, [campaign]);
+        let name = ("winter-blend".to_owned(), MatchedBy::LandingSite);
+        assert_eq!(evidence.names, [name]);
+    }
+
+    #[test]
+    fn a_campaign_of_the_same_name_elsewhere_is_not_ours() {
+        let read = |text: &str| Evidence::of_order(&order(&[], Some(text.to_owned()))).names;
+        assert_eq!(read("/?utm_source=klaviyo&utm_campaign=winter"), []);
+        assert_eq!(read("/?utm_campaign=&utm_source=pagecast"), []);
+        assert_eq!(read("/?utm_campaign=winter").len(), 1);
+    }
+
+    #[test]
     fn what_is_kept_with_the_order_says_the_same_later() {
         let landing = format!("/?ref={}&utm_id={}", ClickId(3), AutomationId(4));
         let evidence = Evidence::of_order(&order(&[], Some(landing)));
@@ -174,5 +258,8 @@ mod tests {
             evidence
         );
         assert_eq!(Evidence::kept(None, None), Evidence::default());
+
+        let named = Evidence::of_order(&order(&[("utm_campaign", "winter".into())], None));
+        assert_eq!(Evidence::kept(None, named.utm_id().as_deref()), named);
     }
 }

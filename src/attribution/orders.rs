@@ -139,23 +139,26 @@ async fn save(
     Ok(())
 }
 
-/// A refund once; its amount only grows, because an earlier body may tell it before its
-/// transactions succeeded, or without them.
+/// A refund once. An estimate gives way to what is certain and never the other way round; among
+/// equals the amount only grows, because bodies come in any order and an earlier one knows less.
 async fn save_refund(
     conn: &mut Conn,
     ws: WorkspaceId,
     refund: &payloads::Refund,
 ) -> anyhow::Result<()> {
     sqlx::query(
-        "INSERT INTO refunds (workspace_id, id, shop_order_id, amount, at)
-         VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (workspace_id, id) DO UPDATE SET amount = excluded.amount
-         WHERE excluded.amount > refunds.amount",
+        "INSERT INTO refunds (workspace_id, id, shop_order_id, amount, is_estimate, at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (workspace_id, id) DO UPDATE
+             SET amount = excluded.amount, is_estimate = excluded.is_estimate
+         WHERE excluded.is_estimate < refunds.is_estimate
+             OR (excluded.is_estimate = refunds.is_estimate AND excluded.amount > refunds.amount)",
     )
     .bind(ws)
     .bind(refund.id.to_string())
     .bind(refund.order_id.to_string())
     .bind(refund.amount)
+    .bind(i64::from(refund.is_estimate))
     .bind(refund.created_at)
     .execute(conn)
     .await

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::attribution::credit::{self, MatchedBy, Touch};
 use crate::attribution::evidence::{Evidence, Origin};
 use crate::clock::{DAY, MINUTE, Millis};
+use crate::links::Tags;
 use crate::profiles::{self, Report};
 use crate::shopify::money::decimal;
 use crate::store::ids::{
@@ -150,7 +151,8 @@ async fn clicked_at(
     Ok(at)
 }
 
-/// The shopper's own clicks; one for what the order's `utm_id` names counts as named by it.
+/// The shopper's own clicks; one for what the order's `utm_id` or `utm_campaign` names counts as
+/// named by it.
 async fn touches_of(
     conn: &mut Conn,
     order: &Kept,
@@ -158,15 +160,17 @@ async fn touches_of(
     subscribers: &[SubscriberId],
     window_days: i64,
 ) -> anyhow::Result<Vec<Touch>> {
-    type Row = (ClickId, Millis, Option<CampaignId>, Option<AutomationId>);
-
     if subscribers.is_empty() {
         return Ok(Vec::new());
     }
     let sql = format!(
-        "SELECT id, at, campaign_id, automation_id FROM clicks
-         WHERE workspace_id = $1 AND at >= $2 AND at <= $3 AND subscriber_id IN {}
-         ORDER BY at DESC LIMIT $4",
+        "SELECT c.id, c.at, c.campaign_id, c.automation_id, p.utm,
+                COALESCE(p.name, a.name, '') AS name
+         FROM clicks c
+         LEFT JOIN campaigns p ON p.id = c.campaign_id AND p.workspace_id = c.workspace_id
+         LEFT JOIN automations a ON a.id = c.automation_id AND a.workspace_id = c.workspace_id
+         WHERE c.workspace_id = $1 AND c.at >= $2 AND c.at <= $3 AND c.subscriber_id IN {}
+         ORDER BY c.at DESC LIMIT $4",
         placeholders(5, 1, subscribers.len())
     );
     let mut query = sqlx::query_as(AssertSqlSafe(sql))
@@ -177,23 +181,55 @@ async fn touches_of(
     for subscriber in subscribers {
         query = query.bind(subscriber);
     }
-    let clicks: Vec<Row> = query.fetch_all(conn).await?;
+    let clicks: Vec<Clicked> = query.fetch_all(conn).await?;
     let mut touches = Vec::new();
-    for (click, at, campaign, automation) in clicks {
-        let named = evidence.origins.iter().filter(|(origin, _)| match origin {
-            Origin::Campaign(id) => campaign == Some(*id),
-            Origin::Automation(id) => automation == Some(*id),
+    for clicked in clicks {
+        let by_id = evidence.origins.iter().filter(|(origin, _)| match origin {
+            Origin::Campaign(id) => clicked.campaign_id == Some(*id),
+            Origin::Automation(id) => clicked.automation_id == Some(*id),
         });
-        let ways = named
+        let by_name = evidence
+            .names
+            .iter()
+            .filter(|(name, _)| clicked.is_tagged(name));
+        let ways = by_id
             .map(|(_, matched_by)| *matched_by)
+            .chain(by_name.map(|(_, matched_by)| *matched_by))
             .chain([MatchedBy::Customer]);
         touches.extend(ways.map(|matched_by| Touch {
-            click,
-            at,
+            click: clicked.id,
+            at: clicked.at,
             matched_by,
         }));
     }
     Ok(touches)
+}
+
+/// A click and how the link it was on was tagged.
+#[derive(sqlx::FromRow)]
+struct Clicked {
+    id: ClickId,
+    at: Millis,
+    campaign_id: Option<CampaignId>,
+    automation_id: Option<AutomationId>,
+    name: String,
+    utm: Option<String>,
+}
+
+impl Clicked {
+    /// Whether its link carried this `utm_campaign`.
+    fn is_tagged(&self, campaign: &str) -> bool {
+        let id = match (self.campaign_id, self.automation_id) {
+            (Some(id), _) => id.to_string(),
+            (None, Some(id)) => id.to_string(),
+            (None, None) => return false,
+        };
+        let utm = self.utm.as_deref().map(serde_json::from_str);
+        let utm: Vec<(String, String)> = utm.and_then(Result::ok).unwrap_or_default();
+        let tags = Tags::new(&self.name, &id, &utm).utm;
+        tags.iter()
+            .any(|(key, value)| key == "utm_campaign" && value.to_lowercase() == campaign)
+    }
 }
 
 /// `true` if the credit is new.

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::automations::check;
 use crate::automations::{Error, Trigger};
 use crate::clock::Millis;
-use crate::delivery::Message;
+use crate::delivery::{Message, warm_up};
 use crate::store::ids::{AutomationId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
 use crate::store::{Conn, clean};
@@ -73,7 +73,23 @@ pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Automati
     .bind(now)
     .execute(app.db.writer())
     .await?;
+    warm_up_behind(app, &automation);
     Ok(automation)
+}
+
+/// Meta wants its message campaign warm for an hour, so the hour begins now. Behind the answer:
+/// nobody waits for Meta here, and what fails the sweep does.
+fn warm_up_behind(app: &App, automation: &Automation) {
+    if automation.status != "on" {
+        return;
+    }
+    let (task, automation) = (app.clone(), automation.clone());
+    app.spawn(async move {
+        let (ws, id) = (automation.workspace, automation.id);
+        if let Err(error) = warm_up::prepare_everywhere(&task, ws, id.0, &automation.name).await {
+            tracing::warn!(automation.id = %id, error = format!("{error:#}"), "not warmed up yet");
+        }
+    });
 }
 
 pub async fn find(app: &App, ws: WorkspaceId, id: AutomationId) -> Result<Automation, Error> {
@@ -145,6 +161,7 @@ pub async fn patch(
         stop_runs(&mut tx, ws, id, "automation_off", new.updated_at).await?;
     }
     tx.commit().await?;
+    warm_up_behind(app, &new);
     Ok(new)
 }
 

@@ -3,6 +3,7 @@
 
 use super::audience::Sql;
 use super::draft::{Campaign, in_states};
+use super::schedule::LATE_GRACE;
 use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis};
 use crate::delivery::warm_up::{self, Halt};
@@ -50,8 +51,8 @@ async fn scheduled(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     if now < starts {
         return Ok(());
     }
-    if now > campaign.scheduled_at.unwrap_or(starts) + campaign.late_limit_minutes * MINUTE + MINUTE
-    {
+    let limit = campaign.late_limit_minutes * MINUTE + LATE_GRACE;
+    if now > campaign.scheduled_at.unwrap_or(starts) + limit {
         return ask_about_lateness(app, campaign).await;
     }
     if set_status(app, campaign, "preparing", None).await? {

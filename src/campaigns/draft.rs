@@ -6,7 +6,7 @@ use crate::clock::Millis;
 use crate::delivery::{Message, Problem};
 use crate::store::ids::{CampaignId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
-use crate::store::{clean, clean_json};
+use crate::store::{Conn, clean, clean_json};
 
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -193,6 +193,19 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
 }
 
 pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Campaign, Error> {
+    let mut tx = app.db.begin().await?;
+    let id = write(app, &mut tx, ws, draft).await?;
+    let campaign = load(&mut tx, ws, id).await?;
+    tx.commit().await?;
+    Ok(campaign)
+}
+
+pub(super) async fn write(
+    app: &App,
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    draft: Draft,
+) -> Result<CampaignId, Error> {
     let draft = checked(draft)?;
     let id: CampaignId = app.ids.next();
     sqlx::query(
@@ -208,9 +221,9 @@ pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Campaign
     .bind(&draft.channel)
     .bind(json(&draft.utm)?)
     .bind(app.clock.now())
-    .execute(app.db.writer())
+    .execute(conn)
     .await?;
-    find(app, ws, id).await
+    Ok(id)
 }
 
 const COLUMNS: &str = "id, workspace_id, name, message, audience, channel, utm, status,
@@ -218,11 +231,19 @@ const COLUMNS: &str = "id, workspace_id, name, message, audience, channel, utm, 
     updated_at, launched_at, paused_at, finished_at";
 
 pub async fn find(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campaign, Error> {
+    load(&mut *app.db.acquire().await?, ws, id).await
+}
+
+pub(super) async fn load(
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    id: CampaignId,
+) -> Result<Campaign, Error> {
     let sql = format!("SELECT {COLUMNS} FROM campaigns WHERE workspace_id = $1 AND id = $2");
     let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(ws)
         .bind(id)
-        .fetch_optional(app.db.pool())
+        .fetch_optional(conn)
         .await?;
     Ok(row.ok_or(Error::NotFound)?.try_into()?)
 }
@@ -275,7 +296,21 @@ pub async fn patch(
     id: CampaignId,
     patch: Patch,
 ) -> Result<Campaign, Error> {
-    let now = find(app, ws, id).await?;
+    let mut tx = app.db.begin().await?;
+    change(app, &mut tx, ws, id, patch).await?;
+    let campaign = load(&mut tx, ws, id).await?;
+    tx.commit().await?;
+    Ok(campaign)
+}
+
+pub(super) async fn change(
+    app: &App,
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    id: CampaignId,
+    patch: Patch,
+) -> Result<(), Error> {
+    let now = load(&mut *conn, ws, id).await?;
     if !now.is_editable() {
         return Err(Error::Conflict(format!(
             "A campaign that is {} can no longer be changed. Copy it into a new one.",
@@ -303,14 +338,14 @@ pub async fn patch(
     .bind(&draft.channel)
     .bind(json(&draft.utm)?)
     .bind(app.clock.now())
-    .execute(app.db.writer())
+    .execute(conn)
     .await?;
     if changed.rows_affected() == 0 {
         return Err(Error::Conflict(
             "It started meanwhile and can no longer be changed.".into(),
         ));
     }
-    find(app, ws, id).await
+    Ok(())
 }
 
 /// Only a campaign that never ran can be deleted.

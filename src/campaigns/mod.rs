@@ -11,7 +11,9 @@ pub use advance::advance;
 pub use audience::{Audience, Condition};
 pub use draft::{Campaign, Draft, Patch, create, delete, find, list, patch};
 pub use estimate::{Estimate, estimate};
-pub use schedule::{Schedule, cancel, pause, resume, schedule, test_send};
+pub use schedule::{
+    Schedule, cancel, create_scheduled, patch_scheduled, pause, resume, schedule, test_send,
+};
 
 /// Why a campaign could not be written or moved.
 #[derive(Debug, thiserror::Error)]

@@ -2,20 +2,25 @@
 
 use jiff::tz::TimeZone;
 
-use super::draft::{Draft, problems};
+use super::draft::{Draft, Patch, change, load, problems, write};
 use crate::app::App;
 use crate::campaigns::{Campaign, Error, find};
-use crate::clock::{DAY, MINUTE, Millis};
+use crate::clock::{DAY, MINUTE, Millis, SECOND};
 use crate::delivery::{
     self, Channel, Content, MessageKind, NewMessage, Problem, content::Body, warm_up,
 };
 use crate::links::Tags;
 use crate::queue::Job;
 use crate::store::ids::{CampaignId, MessageKey, SubscriberId, WorkspaceId};
+use crate::store::{Conn, Tx};
+use crate::workspaces::Page;
 use crate::{subscribers, workspaces};
 
 /// How late a campaign may start by itself when nothing else is said, in minutes.
 const LATE_LIMIT: i64 = 60;
+/// Beyond the limit: campaigns are looked at once a second, so even with a limit of 0 the look
+/// comes a moment after the time. Longer would be the lateness that the limit forbids.
+pub(super) const LATE_GRACE: Millis = 5 * SECOND;
 
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
@@ -35,7 +40,73 @@ pub async fn schedule(
     id: CampaignId,
     schedule: Schedule,
 ) -> Result<Campaign, Error> {
-    let campaign = find(app, ws, id).await?;
+    let means = Means::read(app, ws).await?;
+    let mut tx = app.db.begin().await?;
+    place(app, &mut tx, ws, id, &schedule, &means).await?;
+    done(app, tx, ws, id).await
+}
+
+/// Creates and schedules it, or neither.
+pub async fn create_scheduled(
+    app: &App,
+    ws: WorkspaceId,
+    draft: Draft,
+    schedule: Schedule,
+) -> Result<Campaign, Error> {
+    let means = Means::read(app, ws).await?;
+    let mut tx = app.db.begin().await?;
+    let id = write(app, &mut tx, ws, draft).await?;
+    place(app, &mut tx, ws, id, &schedule, &means).await?;
+    done(app, tx, ws, id).await
+}
+
+/// Changes and schedules it, or neither.
+pub async fn patch_scheduled(
+    app: &App,
+    ws: WorkspaceId,
+    id: CampaignId,
+    patch: Patch,
+    schedule: Schedule,
+) -> Result<Campaign, Error> {
+    let means = Means::read(app, ws).await?;
+    let mut tx = app.db.begin().await?;
+    change(app, &mut tx, ws, id, patch).await?;
+    place(app, &mut tx, ws, id, &schedule, &means).await?;
+    done(app, tx, ws, id).await
+}
+
+async fn done(app: &App, mut tx: Tx, ws: WorkspaceId, id: CampaignId) -> Result<Campaign, Error> {
+    let campaign = load(&mut tx, ws, id).await?;
+    tx.commit().await?;
+    app.queue.nudge(Job::Campaigns);
+    Ok(campaign)
+}
+
+/// What the workspace has connected; read before a transaction begins, which must not wait for a
+/// second connection.
+struct Means {
+    pages: Vec<Page>,
+    has_klaviyo: bool,
+}
+
+impl Means {
+    async fn read(app: &App, ws: WorkspaceId) -> anyhow::Result<Self> {
+        Ok(Self {
+            pages: workspaces::pages(app, ws).await?,
+            has_klaviyo: workspaces::klaviyo_state(app, ws).await?.is_some(),
+        })
+    }
+}
+
+async fn place(
+    app: &App,
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    id: CampaignId,
+    schedule: &Schedule,
+    means: &Means,
+) -> Result<(), Error> {
+    let campaign = load(&mut *conn, ws, id).await?;
     if !campaign.is_editable() {
         return Err(Error::Conflict(format!(
             "A campaign that is {} cannot be scheduled again.",
@@ -44,8 +115,7 @@ pub async fn schedule(
     }
     let now = app.clock.now();
     let late = schedule.late_limit_minutes.unwrap_or(LATE_LIMIT);
-    check(app, &campaign, &schedule, late, now).await?;
-    let at = schedule.at.unwrap_or(now);
+    check(&campaign, schedule, means, late, now)?;
     let changed = sqlx::query(
         "UPDATE campaigns SET status = 'scheduled', scheduled_at = $3, timezone = $4,
              in_subscriber_timezone = $5, late_limit_minutes = $6, attention = NULL,
@@ -54,24 +124,23 @@ pub async fn schedule(
     )
     .bind(ws)
     .bind(id)
-    .bind(at)
+    .bind(schedule.at.unwrap_or(now))
     .bind(schedule.timezone.as_deref())
     .bind(i64::from(schedule.in_subscriber_timezone))
     .bind(late)
     .bind(now)
-    .execute(app.db.writer())
+    .execute(conn)
     .await?;
     if changed.rows_affected() == 0 {
         return Err(Error::Conflict("It started meanwhile.".into()));
     }
-    app.queue.nudge(Job::Campaigns);
-    find(app, ws, id).await
+    Ok(())
 }
 
-async fn check(
-    app: &App,
+fn check(
     campaign: &Campaign,
     schedule: &Schedule,
+    means: &Means,
     late: i64,
     now: Millis,
 ) -> Result<(), Error> {
@@ -102,7 +171,7 @@ async fn check(
         add("/timezone", "Name a time zone as America/Los_Angeles.");
     }
     if let Some(at) = schedule.at {
-        if at < now - late.clamp(0, 10_080) * MINUTE - MINUTE {
+        if at < now - late.clamp(0, 10_080) * MINUTE - LATE_GRACE {
             add(
                 "/at",
                 "This time is in the past. Choose a later one, or send it now.",
@@ -111,11 +180,11 @@ async fn check(
             add("/at", "Choose a time within the next year.");
         }
     }
-    let pages = workspaces::pages(app, campaign.workspace).await?;
-    if pages.is_empty() {
+    if means.pages.is_empty() {
         return Err(Error::Conflict("Connect a Facebook Page first.".into()));
     }
-    let paid = pages
+    let paid = means
+        .pages
         .iter()
         .any(|page| page.ad_account.is_some() && page.ad_token.is_some());
     if campaign.channel == "marketing_message" && !paid {
@@ -124,11 +193,7 @@ async fn check(
             "Marketing messages are paid by an ad account. Connect one, or use auto.",
         );
     }
-    if !campaign.audience.groups().is_empty()
-        && workspaces::klaviyo_state(app, campaign.workspace)
-            .await?
-            .is_none()
-    {
+    if !campaign.audience.groups().is_empty() && !means.has_klaviyo {
         add(
             "/audience/include",
             "Connect Klaviyo to use its segments and lists.",

@@ -322,7 +322,7 @@ async fn klaviyo_account(
         }
         Err(error) => report.fail(&format!("{name}: {error}."), AGAIN),
     }
-    if workspaces::klaviyo_webhook(app, ws).await?.is_none() {
+    if workspaces::klaviyo_webhook_secret(app, ws).await?.is_none() {
         report.warn(
             &format!("{name}: Klaviyo has no system webhook, so its events start nothing here."),
             "Use a flow's webhook, or connect again with an account that may have them.",

@@ -192,6 +192,7 @@ mod tests {
             "sandbox",
             "doctor",
             "webhooks list",
+            "webhooks replay",
             "webhooks replay --failed",
             "workspace create --name Harbour",
             "token create --workspace WS --name api",
@@ -209,7 +210,7 @@ mod tests {
         for line in [
             "",
             "serve --role queue",
-            "webhooks replay",
+            "webhooks replay wh_1 --failed",
             "token create --workspace cmp_1 --name x",
             "connect klaviyo --workspace WS",
             "connect klaviyo --workspace WS --private-key-file k --refresh-token-file r",

@@ -23,7 +23,8 @@ pub(super) enum Webhooks {
     },
     /// Process deliveries again; prints their ids.
     Replay {
-        #[arg(required_unless_present = "failed", conflicts_with = "failed")]
+        /// As `webhooks list` shows it.
+        #[arg(conflicts_with = "failed")]
         id: Option<WebhookId>,
         /// All that could not be processed.
         #[arg(long)]
@@ -52,7 +53,11 @@ pub(super) async fn run(app: &App, command: Webhooks) -> anyhow::Result<()> {
             eprintln!("It is open again; a running worker takes it within a second.");
             Ok(())
         }
-        Webhooks::Replay { id: None, .. } => replay_failed(app).await,
+        Webhooks::Replay { failed: true, .. } => replay_failed(app).await,
+        Webhooks::Replay { .. } => bail!(
+            "Say which: `pagecast webhooks replay ID` with an id from `pagecast webhooks list`, or \
+             `pagecast webhooks replay --failed` for all that could not be processed."
+        ),
     }
 }
 

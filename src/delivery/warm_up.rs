@@ -305,6 +305,21 @@ pub(super) async fn keep_automations_warm(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The same for one automation at once: what is turned on now may be needed before the next sweep.
+pub async fn prepare_everywhere(
+    app: &App,
+    ws: WorkspaceId,
+    owner: i64,
+    name: &str,
+) -> anyhow::Result<()> {
+    for page in workspaces::pages(app, ws).await? {
+        if page.state == "active" {
+            prepare(app, owner, name, &page).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether a campaign with this channel may need the paid way.
 pub fn needs_warm_up(channel: Option<Channel>) -> bool {
     channel != Some(Channel::Standard)

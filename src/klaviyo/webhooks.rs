@@ -79,13 +79,13 @@ pub fn verify_signature(
     expected.as_bytes().ct_eq(given.trim().as_bytes()).into()
 }
 
-/// The webhook's id (which must equal the `Klaviyo-Webhook-Id` header) and its events.
-pub fn parse_system(body: &[u8]) -> Result<(String, Vec<SystemEvent>), ParseError> {
+/// The webhook's id, where the body names it (the `Klaviyo-Webhook-Id` header must not name
+/// another), and its events.
+pub fn parse_system(body: &[u8]) -> Result<(Option<String>, Vec<SystemEvent>), ParseError> {
     let body: Value = serde_json::from_slice(body)?;
     let webhook_id = body
         .get("meta")
         .and_then(|meta| text(meta, "klaviyo_webhook_id"));
-    let webhook_id = webhook_id.ok_or(ParseError::Missing("meta.klaviyo_webhook_id"))?;
     if !body.get("data").is_some_and(Value::is_array) {
         return Err(ParseError::Missing("data"));
     }
@@ -291,7 +291,7 @@ mod tests {
             "relationships":{"profile":{"data":{"type":"profile","id":"01KP4E"}},"metric":{"data":{"type":"metric","id":"SHi67A"}}}}}}],
             "meta":{"klaviyo_webhook_id":"01KP4F","klaviyo_account_id":"WBhXHN","version":"2024-06-28"}}"#;
         let (webhook_id, events) = parse_system(body).unwrap();
-        assert_eq!(webhook_id, "01KP4F");
+        assert_eq!(webhook_id.as_deref(), Some("01KP4F"));
         let [event] = events.as_slice() else {
             panic!("one event")
         };
@@ -303,9 +303,12 @@ mod tests {
     }
 
     #[test]
-    fn a_system_body_without_its_webhook_is_kept_as_unreadable() {
+    fn a_system_body_needs_events_but_not_the_name_of_its_webhook() {
+        let (webhook_id, events) =
+            parse_system(br#"{"data":[{"external_id":"a"}],"meta":{}}"#).unwrap();
+        assert_eq!((webhook_id, events.len()), (None, 1));
         assert!(matches!(
-            parse_system(b"{\"data\":[]}"),
+            parse_system(b"{\"meta\":{}}"),
             Err(ParseError::Missing(_))
         ));
         assert!(matches!(parse_system(b"nope"), Err(ParseError::NotJson(_))));

@@ -132,7 +132,57 @@ async fn ask(
     if card_sent.is_some_and(|sent| at < sent + CARD_EVERY) && !left_since {
         return Ok(());
     }
+    send_card(app, conn, page, id, link, &page_name, at).await?;
+    Ok(())
+}
+
+/// The person asks for it by a word: the card, in other words if they saw it this week already.
+/// `false` if Meta allows no further one yet.
+pub async fn ask_again(
+    app: &App,
+    conn: &mut Conn,
+    page: PageRef,
+    id: SubscriberId,
+    at: Millis,
+) -> anyhow::Result<bool> {
+    let (link, page_name): (Option<LinkId>, String) = sqlx::query_as(
+        "SELECT s.opt_in_link_id, p.name
+         FROM subscribers s JOIN pages p ON p.id = s.page_id WHERE s.id = $1",
+    )
+    .bind(id)
+    .fetch_one(&mut *conn)
+    .await?;
+    send_card(app, conn, page, id, link, &page_name, at).await
+}
+
+/// Enqueues the card under a title that the person has not seen this week; `false` if there is
+/// none left.
+async fn send_card(
+    app: &App,
+    conn: &mut Conn,
+    page: PageRef,
+    id: SubscriberId,
+    link: Option<LinkId>,
+    page_name: &str,
+    at: Millis,
+) -> anyhow::Result<bool> {
     let now = app.clock.now();
+    let (asked,): (i64,) = sqlx::query_as(
+        "SELECT COUNT(*) FROM messages
+         WHERE subscriber_id = $1 AND workspace_id = $2 AND created_at > $3 AND kind = 'card'
+           AND status NOT IN ('skipped', 'failed')",
+    )
+    .bind(id)
+    .bind(page.workspace)
+    .bind(now - CARD_EVERY)
+    .fetch_one(&mut *conn)
+    .await?;
+    let Some(title) = usize::try_from(asked)
+        .ok()
+        .and_then(|n| title(page_name, n))
+    else {
+        return Ok(false);
+    };
     let message = NewMessage {
         workspace: page.workspace,
         page: page.id,
@@ -142,7 +192,7 @@ async fn ask(
         automation: None,
         content: Content {
             body: Body::OptInCard {
-                title: title(&page_name),
+                title,
                 cta: "SIGN_UP".to_owned(),
                 payload: format!("{PAYLOAD}{}", link.map_or(0, |link| link.0)),
             },
@@ -157,12 +207,17 @@ async fn ask(
         .bind(at)
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(true)
 }
 
-fn title(page: &str) -> String {
-    let whole = format!("Offers and news from {page}");
-    whole.chars().take(TITLE).collect()
+/// The title of a week's first card, and of its second.
+fn title(page: &str, nth: usize) -> Option<String> {
+    let whole = match nth {
+        0 => format!("Offers and news from {page}"),
+        1 => format!("Sign up for offers and news from {page}"),
+        _ => return None,
+    };
+    Some(whole.chars().take(TITLE).collect())
 }
 
 /// The source of an accepted card, and the words that were shown: the link's (named by the card's

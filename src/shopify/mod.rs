@@ -8,6 +8,7 @@ pub mod payloads;
 pub mod webhooks;
 
 mod read;
+mod refunds;
 
 use crate::clock::Millis;
 use crate::http_client::HttpClient;

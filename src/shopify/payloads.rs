@@ -7,6 +7,7 @@ use super::read::{id, list, money, shop_money, text, time};
 use crate::clock::Millis;
 
 pub use super::read::PayloadError;
+pub use super::refunds::Refund;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Order {
@@ -33,17 +34,6 @@ pub struct Order {
     pub discount_codes: Vec<String>,
     /// The refunds that ride along with the order.
     pub refunds: Vec<Refund>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Refund {
-    pub id: i64,
-    pub order_id: i64,
-    /// What went back to the shopper, in minor units of `currency`.
-    pub amount: i64,
-    /// The shop's currency where the refund says so, else that of its transactions.
-    pub currency: Option<String>,
-    pub created_at: Millis,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -138,100 +128,11 @@ impl Order {
                 .collect(),
             refunds: refunds
                 .iter()
-                .filter_map(|r| Refund::read(r, Some(order_id)))
+                .filter_map(|refund| Refund::read(refund, Some((order_id, currency.as_str()))))
                 .collect(),
             currency,
         })
     }
-}
-
-impl Refund {
-    pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
-        let refund: Value = serde_json::from_slice(body)?;
-        Self::read(&refund, None).ok_or(PayloadError::Missing("id` or `order_id"))
-    }
-
-    fn read(refund: &Value, order_id: Option<i64>) -> Option<Self> {
-        let (amount, currency) = refunded(refund);
-        Some(Self {
-            id: id(refund, "id")?,
-            order_id: id(refund, "order_id").or(order_id)?,
-            amount,
-            currency,
-            created_at: time(refund, "created_at")
-                .or_else(|| time(refund, "processed_at"))
-                .unwrap_or_default(),
-        })
-    }
-}
-
-/// The sum of the successful refund transactions. They are in the currency the shopper paid in;
-/// where that is not the shop's, and where the transactions are left out of the body, the
-/// refunded lines say the same in the shop's money.
-fn refunded(refund: &Value) -> (i64, Option<String>) {
-    let shop_currency = shop_currency(refund);
-    let transactions = list(refund, "transactions");
-    let done = transactions.iter().filter(|transaction| {
-        text(transaction, "kind").as_deref() == Some("refund")
-            && text(transaction, "status").as_deref() == Some("success")
-    });
-    let mut paid = 0_i64;
-    let mut paid_currency = None;
-    for transaction in done {
-        let currency = text(transaction, "currency").or_else(|| shop_currency.clone());
-        let amount = money(
-            transaction,
-            "amount",
-            currency.as_deref().unwrap_or_default(),
-        );
-        paid = paid.saturating_add(amount.unwrap_or_default());
-        paid_currency = currency;
-    }
-    let foreign =
-        paid_currency.is_some() && shop_currency.is_some() && paid_currency != shop_currency;
-    let left_out = !refund.get("transactions").is_some_and(Value::is_array);
-    match &shop_currency {
-        Some(currency) if foreign || left_out => (refunded_lines(refund, currency), shop_currency),
-        _ => (paid, paid_currency.or(shop_currency)),
-    }
-}
-
-/// Lines with their tax, less the adjustments (shipping given back is a negative adjustment).
-fn refunded_lines(refund: &Value, currency: &str) -> i64 {
-    let amount = |value: &Value, set: &str, plain: &str| {
-        shop_money(value, set)
-            .map(|(amount, _)| amount)
-            .or_else(|| money(value, plain, currency))
-    };
-    let mut sum = 0_i64;
-    for line in list(refund, "refund_line_items") {
-        for (set, plain) in [("subtotal_set", "subtotal"), ("total_tax_set", "total_tax")] {
-            sum = sum.saturating_add(amount(line, set, plain).unwrap_or_default());
-        }
-    }
-    for adjustment in list(refund, "order_adjustments") {
-        for (set, plain) in [("amount_set", "amount"), ("tax_amount_set", "tax_amount")] {
-            sum = sum.saturating_sub(amount(adjustment, set, plain).unwrap_or_default());
-        }
-    }
-    sum.max(0)
-}
-
-fn shop_currency(refund: &Value) -> Option<String> {
-    let lines = list(refund, "refund_line_items")
-        .iter()
-        .map(|line| shop_money(line, "subtotal_set"));
-    let adjustments = list(refund, "order_adjustments")
-        .iter()
-        .map(|a| shop_money(a, "amount_set"));
-    let whole =
-        ["total_duties_set", "total_additional_fees_set"].map(|key| shop_money(refund, key));
-    lines
-        .chain(adjustments)
-        .chain(whole)
-        .flatten()
-        .map(|(_, currency)| currency)
-        .next()
 }
 
 impl Customer {
@@ -357,57 +258,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn transaction(kind: &str, status: &str, amount: &str, currency: &str) -> Value {
-        json!({"kind": kind, "status": status, "amount": amount, "currency": currency})
-    }
-
-    fn line(subtotal: &str, tax: &str) -> Value {
-        let set = |amount: &str| json!({"shop_money": {"amount": amount, "currency_code": "USD"}});
-        json!({"subtotal_set": set(subtotal), "total_tax_set": set(tax)})
-    }
-
-    fn refund(transactions: &Value, lines: &Value) -> Refund {
-        let body = json!({"id": 1, "order_id": 2, "created_at": "2026-11-21T10:00:00Z",
-            "transactions": transactions, "refund_line_items": lines});
-        Refund::parse(body.to_string().as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn only_money_that_went_back_counts_as_refunded() {
-        let transactions = json!([
-            transaction("refund", "success", "4.00", "USD"),
-            transaction("refund", "success", "1.50", "USD"),
-            transaction("refund", "pending", "9.00", "USD"),
-            transaction("void", "success", "9.00", "USD"),
-        ]);
-        let read = refund(&transactions, &json!([line("50.00", "5.00")]));
-        assert_eq!((read.amount, read.currency.as_deref()), (550, Some("USD")));
-        assert_eq!(
-            refund(&json!([]), &json!([line("50.00", "5.00")])).amount,
-            0
-        );
-    }
-
-    #[test]
-    fn a_refund_paid_in_another_currency_is_counted_in_the_shops() {
-        let transactions = json!([transaction("refund", "success", "47.00", "EUR")]);
-        let read = refund(&transactions, &json!([line("50.00", "5.00")]));
-        assert_eq!(
-            (read.amount, read.currency.as_deref()),
-            (5_500, Some("USD"))
-        );
-    }
-
-    #[test]
-    fn without_transactions_the_lines_and_the_shipping_given_back_are_summed() {
-        let body = json!({"id": 1, "order_id": 2, "refund_line_items": [line("50.00", "5.00")],
-            "order_adjustments": [{"kind": "shipping_refund", "amount": "-7.00", "tax_amount": "-0.70"}]});
-        assert_eq!(
-            Refund::parse(body.to_string().as_bytes()).unwrap().amount,
-            6_270
-        );
-    }
 
     #[test]
     fn an_order_survives_nulls_and_text_that_no_column_takes() {

@@ -140,6 +140,8 @@ async fn open(url: &str, engine: Engine, connections: u32) -> anyhow::Result<Any
                     "PRAGMA foreign_keys = ON",
                     "PRAGMA temp_store = MEMORY",
                     "PRAGMA cache_size = -16000",
+                    // What is erased does not linger in freed pages.
+                    "PRAGMA secure_delete = ON",
                 ] {
                     connection.execute(pragma).await?;
                 }
@@ -183,6 +185,28 @@ pub fn placeholders(first: usize, rows: usize, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_deleted_is_overwritten_on_sqlite() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("erased.db");
+        let db = Database::connect(&format!("sqlite://{}", file.display()))
+            .await
+            .unwrap();
+        for statement in [
+            "CREATE TABLE people (name TEXT)",
+            "INSERT INTO people VALUES ('Ana-who-was-here')",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+            "DELETE FROM people",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+        ] {
+            sqlx::query(statement).execute(db.pool()).await.unwrap();
+        }
+        db.close().await;
+        let bytes = std::fs::read(&file).unwrap();
+        let name = b"Ana-who-was-here";
+        assert!(!bytes.windows(name.len()).any(|part| part == name));
+    }
 
     #[test]
     fn placeholders_are_numbered_across_rows() {

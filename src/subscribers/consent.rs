@@ -60,6 +60,11 @@ impl Means {
             Self::Erasure => "erasure",
         }
     }
+
+    /// Whether an opt-out was learned from Meta, where it has ended the person's token.
+    fn is_metas(self) -> bool {
+        matches!(self, Self::Webhook | Self::SendError | Self::Resync)
+    }
 }
 
 /// A decision of the person's, as the ledger keeps it.
@@ -181,11 +186,16 @@ pub async fn opt_out(
     if !is_newest {
         return Ok(false);
     }
-    sqlx::query("UPDATE subscribers SET opted_out_at = $2 WHERE id = $1")
-        .bind(id)
-        .bind(at)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(
+        "UPDATE subscribers SET opted_out_at = $2,
+             token_enabled = CASE WHEN $3 = 1 THEN 0 ELSE token_enabled END
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(at)
+    .bind(i64::from(means.is_metas()))
+    .execute(&mut *conn)
+    .await?;
     let was = before.is_subscribed();
     if was {
         tell(
@@ -312,6 +322,16 @@ pub async fn token_moved(
     .bind(app.clock.now())
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Meta ended this token at our word; one that the person got since then stays.
+pub async fn token_ended(conn: &mut Conn, id: SubscriberId, token: &str) -> sqlx::Result<()> {
+    sqlx::query("UPDATE subscribers SET token_enabled = 0 WHERE id = $1 AND token = $2")
+        .bind(id)
+        .bind(token)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -5,10 +5,10 @@ mod customers;
 mod privacy;
 mod search;
 
-pub use consent::{Consent, Means, OptIn, ledger, opt_in, opt_out, token_moved};
+pub use consent::{Consent, Means, OptIn, ledger, opt_in, opt_out, token_ended, token_moved};
 pub use customers::{Known, customer, link_customer, recognise, save_customer};
 pub use privacy::{erase_customer, erase_shop, export_customer};
-pub use search::{Filter, Status, Subscriber, find, list, tag, tags};
+pub use search::{Filter, Status, Subscriber, find, list, tag, tags, tags_of};
 
 use crate::app::App;
 use crate::clock::Millis;
@@ -96,7 +96,7 @@ pub async fn by_token(
 pub struct Standing {
     pub is_subscribed: bool,
     pub has_opted_out: bool,
-    /// There is a subscription token that has not run out.
+    /// There is a subscription token that has not run out and that Meta has not ended.
     pub has_token: bool,
 }
 
@@ -105,10 +105,12 @@ pub async fn standing(app: &App, conn: &mut Conn, id: SubscriberId) -> anyhow::R
         Option<Millis>,
         Option<Millis>,
         Option<String>,
+        i64,
         Option<Millis>,
     );
-    let (opted_in, opted_out, token, expires): Row = sqlx::query_as(
-        "SELECT opted_in_at, opted_out_at, token, token_expires_at FROM subscribers WHERE id = $1",
+    let (opted_in, opted_out, token, enabled, expires): Row = sqlx::query_as(
+        "SELECT opted_in_at, opted_out_at, token, token_enabled, token_expires_at
+         FROM subscribers WHERE id = $1",
     )
     .bind(id)
     .fetch_one(conn)
@@ -117,7 +119,7 @@ pub async fn standing(app: &App, conn: &mut Conn, id: SubscriberId) -> anyhow::R
     Ok(Standing {
         is_subscribed: opted_in.is_some() && opted_out.is_none(),
         has_opted_out: opted_out.is_some(),
-        has_token: token.is_some() && expires.is_none_or(|at| at > now),
+        has_token: token.is_some() && enabled != 0 && expires.is_none_or(|at| at > now),
     })
 }
 

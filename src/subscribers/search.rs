@@ -1,11 +1,15 @@
 //! Finding and listing subscribers; tags.
 
+use std::collections::HashMap;
+
+use sqlx::AssertSqlSafe;
+
 use crate::app::App;
 use crate::clock::Millis;
-use crate::store::clean;
 use crate::store::ids::{LinkId, PageRowId, SubscriberId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
 use crate::store::sealed::email_hash;
+use crate::store::{clean, placeholders};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -253,4 +257,30 @@ pub async fn tags(app: &App, ws: WorkspaceId, id: SubscriberId) -> anyhow::Resul
     .fetch_all(app.db.pool())
     .await?;
     Ok(rows.into_iter().map(|(tag,)| tag).collect())
+}
+
+/// The tags of several subscribers, each sorted; who has none is missing.
+pub async fn tags_of(
+    app: &App,
+    ws: WorkspaceId,
+    ids: &[SubscriberId],
+) -> anyhow::Result<HashMap<SubscriberId, Vec<String>>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = format!(
+        "SELECT subscriber_id, tag FROM subscriber_tags
+         WHERE workspace_id = $1 AND subscriber_id IN {} ORDER BY tag",
+        placeholders(2, 1, ids.len())
+    );
+    let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(ws);
+    for id in ids {
+        query = query.bind(id);
+    }
+    let rows: Vec<(SubscriberId, String)> = query.fetch_all(app.db.pool()).await?;
+    let mut tags: HashMap<SubscriberId, Vec<String>> = HashMap::new();
+    for (id, tag) in rows {
+        tags.entry(id).or_default().push(tag);
+    }
+    Ok(tags)
 }

@@ -5,18 +5,14 @@ use std::collections::HashMap;
 use crate::app::App;
 use crate::automations::{self, Happening};
 use crate::clock::{DAY, Millis};
-use crate::delivery::content::Body;
-use crate::delivery::{
-    self, Content, MarketingReceipt, Message, MessageKind, NewMessage, Receipt, record_receipt,
-};
-use crate::links::Tags;
+use crate::delivery::{MarketingReceipt, Receipt, record_receipt};
 use crate::meta::webhooks::{Event, EventKind, Marketing, Referral, parse};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
 use crate::store::ids::{AutomationId, CampaignId, MessageKey, OriginId, SubscriberId};
 use crate::store::sealed::sha256_hex;
 use crate::subscribers::{self, Means, OptIn};
-use crate::webhooks::keywords::{Keyword, keyword};
+use crate::webhooks::keywords::keyword;
 use crate::webhooks::process::{Delivery, Trouble, Understood};
 use crate::workspaces::{self, PageRef};
 use crate::{opt_ins, webhooks::seen};
@@ -83,13 +79,13 @@ pub(super) async fn apply(
 }
 
 /// One event's person on one Page, and where its effects go.
-struct Person<'a> {
-    app: &'a App,
-    conn: &'a mut Conn,
-    page: PageRef,
-    psid: Option<&'a str>,
-    at: Millis,
-    done: &'a mut Understood,
+pub(super) struct Person<'a> {
+    pub(super) app: &'a App,
+    pub(super) conn: &'a mut Conn,
+    pub(super) page: PageRef,
+    pub(super) psid: Option<&'a str>,
+    pub(super) at: Millis,
+    pub(super) done: &'a mut Understood,
 }
 
 impl Person<'_> {
@@ -212,86 +208,6 @@ impl Person<'_> {
         if is_ad {
             subscribers::came_from(self.conn, id, "ad").await?;
         }
-        self.done.pages.insert(self.page.id);
-        Ok(())
-    }
-
-    async fn decided(&mut self, id: SubscriberId, word: Keyword, key: &str) -> anyhow::Result<()> {
-        let before = subscribers::standing(self.app, self.conn, id).await?;
-        let event_key = format!("keyword:{key}");
-        match word {
-            Keyword::Stop => {
-                subscribers::opt_out(self.app, self.conn, id, Means::Keyword, self.at, &event_key)
-                    .await?;
-                let after = subscribers::standing(self.app, self.conn, id).await?;
-                if before.has_opted_out || !after.has_opted_out {
-                    return Ok(());
-                }
-                let page = self.page_name().await?;
-                self.reply(
-                    id,
-                    format!("You will get no more messages from {page}. Write START to come back."),
-                )
-                .await
-            }
-            Keyword::Start if before.has_token => {
-                if before.is_subscribed {
-                    return Ok(());
-                }
-                let how = OptIn {
-                    source: Some("keyword".to_owned()),
-                    ..OptIn::default()
-                };
-                let (app, at) = (self.app, self.at);
-                if subscribers::opt_in(app, self.conn, id, Means::Keyword, how, at, &event_key)
-                    .await?
-                {
-                    let page = self.page_name().await?;
-                    self.reply(id, format!(
-                        "Welcome back: you get messages from {page} again. Write STOP at any time \
-                         to end them."
-                    ))
-                    .await?;
-                }
-                Ok(())
-            }
-            Keyword::Start => {
-                opt_ins::arrive(self.app, self.conn, self.page, id, None, self.at).await?;
-                subscribers::came_from(self.conn, id, "keyword").await?;
-                self.done.pages.insert(self.page.id);
-                Ok(())
-            }
-        }
-    }
-
-    async fn page_name(&mut self) -> anyhow::Result<String> {
-        Ok(sqlx::query_scalar("SELECT name FROM pages WHERE id = $1")
-            .bind(self.page.id)
-            .fetch_one(&mut *self.conn)
-            .await?)
-    }
-
-    /// One confirmation of what the person asked for.
-    async fn reply(&mut self, id: SubscriberId, text: String) -> anyhow::Result<()> {
-        let message = NewMessage {
-            workspace: self.page.workspace,
-            page: self.page.id,
-            subscriber: id,
-            origin: self.app.ids.next(),
-            kind: MessageKind::Reply,
-            automation: None,
-            content: Content {
-                body: Body::Message(Message::Text {
-                    text,
-                    buttons: Vec::new(),
-                    quick_replies: Vec::new(),
-                }),
-                tags: Tags::default(),
-            },
-            due_at: self.app.clock.now(),
-            expires_at: Some(self.at + DAY),
-        };
-        delivery::enqueue(self.conn, self.app.clock.now(), &message).await?;
         self.done.pages.insert(self.page.id);
         Ok(())
     }

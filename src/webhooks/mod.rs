@@ -2,6 +2,7 @@
 //! event becomes a product function's call.
 
 mod checkouts;
+mod decisions;
 mod inbox;
 mod keywords;
 mod klaviyo;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::set_up::Left;
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::klaviyo::oauth::Tokens;
@@ -35,32 +36,41 @@ pub enum KlaviyoSecret {
     PrivateKey(SecretString),
 }
 
-/// What a system webhook of this workspace must prove.
-#[derive(Debug)]
-pub struct KlaviyoWebhook {
-    /// Klaviyo's id of it; a delivery that names another is not ours.
-    pub id: Option<String>,
-    pub secret: SecretString,
-}
-
-/// Checks the secret with Klaviyo and creates our system webhook where the account allows it.
+/// Keeps the secret, reads the account and creates our system webhook where it may have one. What
+/// does not work is told and tried again later; only a secret that Klaviyo does not accept is
+/// refused.
 pub async fn connect_klaviyo(
     app: &App,
     ws: WorkspaceId,
     secret: KlaviyoSecret,
 ) -> anyhow::Result<()> {
-    let (auth, key, tokens) = match secret {
-        KlaviyoSecret::PrivateKey(key) => (Auth::PrivateKey(key.clone()), Some(key), None),
+    let mut left = Left::default();
+    let (auth, key, refresh, tokens) = match secret {
+        KlaviyoSecret::PrivateKey(key) => {
+            (Some(Auth::PrivateKey(key.clone())), Some(key), None, None)
+        }
         KlaviyoSecret::RefreshToken(token) => {
-            let tokens = patiently(|| app.klaviyo.refresh(&token))
-                .await
-                .map_err(|error| plain(&error))?;
-            (Auth::Bearer(tokens.access.clone()), None, Some(tokens))
+            match patiently(|| app.klaviyo.refresh(&token)).await {
+                Ok(tokens) => {
+                    let auth = Auth::Bearer(tokens.access.clone());
+                    (Some(auth), None, Some(tokens.refresh.clone()), Some(tokens))
+                }
+                Err(error) if is_final(&error) => return Err(plain(&error)),
+                Err(error) => {
+                    tracing::warn!(
+                        "Klaviyo gave no access token yet ({error}). Check the network and \
+                         KLAVIYO_API_URL; it is asked again by itself."
+                    );
+                    left.soon();
+                    (None, None, Some(token), None)
+                }
+            }
         }
     };
-    let account = patiently(|| app.klaviyo.account(&auth))
-        .await
-        .map_err(|error| plain(&error))?;
+    let account = match &auth {
+        Some(auth) => account(app, auth, &mut left).await?,
+        None => None,
+    };
     let seal = |column: &str, value: Option<&SecretString>| {
         value
             .map(|value| app.keys.seal(&context(column, ws), value.expose_secret()))
@@ -80,22 +90,107 @@ pub async fn connect_klaviyo(
            connected_at = excluded.connected_at, state = 'active', attention = NULL",
     )
     .bind(ws)
-    .bind(clean(&account))
+    .bind(account.as_deref().map(clean))
     .bind(seal("private_key", key.as_ref())?)
-    .bind(seal("refresh_token", tokens.as_ref().map(|t| &t.refresh))?)
+    .bind(seal("refresh_token", refresh.as_ref())?)
     .bind(seal("access_token", tokens.as_ref().map(|t| &t.access))?)
     .bind(tokens.as_ref().map(|tokens| now + tokens.expires_in))
     .bind(now)
     .execute(app.db.writer())
     .await
     .context("keep the Klaviyo connection")?;
-    if let Err(error) = create_webhook(app, ws, &auth).await {
-        tracing::warn!(
-            "Klaviyo's system webhook could not be created ({error:#}). Flow webhooks work all the \
-             same; system webhooks need an https PUBLIC_URL and an account that may have them."
-        );
+    if let Some(auth) = &auth {
+        set_up_webhook(app, ws, auth, &mut left).await;
     }
+    keep_left(app, ws, left).await
+}
+
+/// The account's id, where Klaviyo tells it; an error only when it does not accept the secret.
+async fn account(app: &App, auth: &Auth, left: &mut Left) -> anyhow::Result<Option<String>> {
+    match patiently(|| app.klaviyo.account(auth)).await {
+        Ok(account) => Ok(Some(account)),
+        Err(error) if is_final(&error) => Err(plain(&error)),
+        Err(error) => {
+            tracing::warn!(
+                "The Klaviyo account could not be read ({error}). Check the network, \
+                 KLAVIYO_API_URL and that the key or app has the scope accounts:read; it is asked \
+                 for again later."
+            );
+            wait(left, &error);
+            Ok(None)
+        }
+    }
+}
+
+async fn set_up_webhook(app: &App, ws: WorkspaceId, auth: &Auth, left: &mut Left) {
+    let Err(error) = create_webhook(app, ws, auth).await else {
+        return;
+    };
+    tracing::warn!(
+        "Klaviyo's system webhook could not be created ({error:#}). Flow webhooks work all the \
+         same; system webhooks need an https PUBLIC_URL and an account that may have them. It is \
+         tried again by itself."
+    );
+    match error.downcast_ref::<Error>() {
+        Some(error) => wait(left, error),
+        None => left.later(),
+    }
+}
+
+/// The sweep's way through what connecting left undone.
+pub(super) async fn set_up_again(app: &App, ws: WorkspaceId) -> anyhow::Result<()> {
+    let mut left = Left::default();
+    let auth = match klaviyo_auth(app, ws).await {
+        Ok(Some(auth)) => auth,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            tracing::warn!(workspace.id = %ws, "Klaviyo gave no access token: {error:#}");
+            left.soon();
+            return keep_left(app, ws, left).await;
+        }
+    };
+    match account(app, &auth, &mut left).await {
+        Ok(None) => {}
+        Ok(Some(account)) => {
+            sqlx::query("UPDATE klaviyo_accounts SET account_id = $2 WHERE workspace_id = $1")
+                .bind(ws)
+                .bind(clean(&account))
+                .execute(app.db.writer())
+                .await?;
+        }
+        Err(_) => {
+            let words = "Klaviyo no longer accepts the connection. Connect the account again.";
+            return klaviyo_broke(app, ws, words).await;
+        }
+    }
+    set_up_webhook(app, ws, &auth, &mut left).await;
+    keep_left(app, ws, left).await
+}
+
+async fn keep_left(app: &App, ws: WorkspaceId, left: Left) -> anyhow::Result<()> {
+    sqlx::query("UPDATE klaviyo_accounts SET setup_due_at = $2 WHERE workspace_id = $1")
+        .bind(ws)
+        .bind(left.due_at(app.clock.now()))
+        .execute(app.db.writer())
+        .await?;
     Ok(())
+}
+
+fn wait(left: &mut Left, error: &Error) {
+    match error {
+        Error::Retry { .. } => left.soon(),
+        Error::Reconnect(_) | Error::NotFound(_) | Error::Refused { .. } => left.later(),
+    }
+}
+
+/// The secret, or our own credentials beside it, will not be accepted the next time either.
+fn is_final(error: &Error) -> bool {
+    match error {
+        Error::Reconnect(_) => true,
+        // 0: it never left this machine, because the configuration does not allow it.
+        Error::Refused { status, .. } => matches!(status, 0 | 401),
+        Error::Retry { .. } | Error::NotFound(_) => false,
+    }
 }
 
 /// Klaviyo lets through one of these calls a second: what it asks to wait, if it is short, is
@@ -168,18 +263,9 @@ fn is_ours(topic: &str) -> bool {
 /// What an operator reads when Klaviyo says no.
 fn plain(error: &Error) -> anyhow::Error {
     match error {
-        Error::Retry { why, .. } => anyhow!(
-            "Klaviyo could not be reached ({why}). Check the network and KLAVIYO_API_URL, then \
-             connect again."
-        ),
-        Error::Reconnect(why) => anyhow!(
-            "Klaviyo does not accept this key or token ({why}). Make a new one and connect again."
-        ),
-        Error::NotFound(why) => anyhow!("Klaviyo does not know the account: {why}."),
-        Error::Refused { status, detail } => anyhow!(
-            "Klaviyo refused ({status}): {detail}. Give the key or app the scopes accounts:read, \
-             segments:read, lists:read, profiles:read, profiles:write, events:write, metrics:read \
-             and connect again."
+        Error::Refused { status, detail } => anyhow!("Klaviyo refused ({status}): {detail}."),
+        error => anyhow!(
+            "Klaviyo does not accept this key or token ({error}). Make a new one and connect again."
         ),
     }
 }
@@ -310,18 +396,20 @@ pub async fn klaviyo_state(
 }
 
 /// The secret that Klaviyo signs this workspace's system webhooks with, if one was created.
-pub async fn klaviyo_webhook(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<KlaviyoWebhook>> {
-    let row: Option<(Option<String>, Option<String>)> = sqlx::query_as(
-        "SELECT webhook_id, webhook_secret_sealed FROM klaviyo_accounts WHERE workspace_id = $1",
+pub async fn klaviyo_webhook_secret(
+    app: &App,
+    ws: WorkspaceId,
+) -> anyhow::Result<Option<SecretString>> {
+    let sealed: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT webhook_secret_sealed FROM klaviyo_accounts WHERE workspace_id = $1",
     )
     .bind(ws)
     .fetch_optional(app.db.pool())
     .await?;
-    let Some((id, Some(sealed))) = row else {
-        return Ok(None);
-    };
-    let secret = app.keys.open(&context("webhook_secret", ws), &sealed)?;
-    Ok(Some(KlaviyoWebhook { id, secret }))
+    sealed
+        .flatten()
+        .map(|sealed| app.keys.open(&context("webhook_secret", ws), &sealed))
+        .transpose()
 }
 
 #[derive(sqlx::FromRow)]

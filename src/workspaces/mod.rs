@@ -4,6 +4,7 @@
 mod access;
 mod klaviyo;
 mod pages;
+mod set_up;
 mod shops;
 
 pub use access::{
@@ -11,13 +12,14 @@ pub use access::{
     sign_out, tokens,
 };
 pub use klaviyo::{
-    KlaviyoSecret, KlaviyoWebhook, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
-    klaviyo_webhook,
+    KlaviyoSecret, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
+    klaviyo_webhook_secret,
 };
 pub use pages::{
     ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, page_needs_reconnect,
     page_unblocked, pages,
 };
+pub use set_up::set_up_due;
 pub use shops::{
     Shop, connect_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed, shop_token,
     shop_uninstalled,

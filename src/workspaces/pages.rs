@@ -3,13 +3,11 @@
 use anyhow::{Context, anyhow, bail, ensure};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::set_up::{self, DeadToken, PageSetUp};
 use crate::app::App;
 use crate::meta;
 use crate::store::ids::{PageRowId, WorkspaceId};
 use crate::store::{Conn, clean};
-
-/// What comes back when somebody presses Get Started: webhooks take it for an opt-in.
-const GET_STARTED: &str = "pagecast:get_started";
 
 /// A connected Page, its tokens opened.
 #[derive(Clone, Debug)]
@@ -47,7 +45,8 @@ pub struct ConnectPage {
     pub ad_token: Option<SecretString>,
 }
 
-/// Checks the token with Meta, subscribes the Page's webhooks, sets Get Started.
+/// Reads the Page, subscribes its webhooks, sets Get Started, and keeps the tokens. What does not
+/// work is told and tried again later; only a token that Meta does not accept is refused.
 pub async fn connect_page(
     app: &App,
     ws: WorkspaceId,
@@ -63,37 +62,17 @@ pub async fn connect_page(
     let known = page_by_meta_id(&mut *app.db.acquire().await?, &page.meta_id).await?;
     refuse_foreign(known, ws)?;
 
-    let told = app
-        .meta
-        .page(&page.meta_id, &page.token)
+    let done = set_up::set_up_page(app, &page.meta_id, &page.token)
         .await
-        .map_err(|error| plain(&error, "read the Page"))?;
-    ensure!(
-        told.id == page.meta_id,
-        "Meta answered for another Page ({}). Check --page and the token.",
-        told.id
-    );
-    app.meta
-        .subscribe_page(&page.meta_id, &page.token)
-        .await
-        .map_err(|error| plain(&error, "subscribe the Page's webhooks"))?;
-    let get_started = app
-        .meta
-        .set_get_started(&page.meta_id, &page.token, GET_STARTED);
-    if let Err(error) = get_started.await {
-        tracing::warn!(
-            "The Get Started button could not be set ({error}). Until it is set, people who write \
-             to the Page for the first time through an opt-in link arrive without that link."
-        );
-    }
-    keep(app, ws, page, clean(&told.name), ad_account).await
+        .map_err(|dead| plain(&dead))?;
+    keep(app, ws, page, done, ad_account).await
 }
 
 async fn keep(
     app: &App,
     ws: WorkspaceId,
     page: ConnectPage,
-    name: String,
+    done: PageSetUp,
     ad_account: Option<String>,
 ) -> anyhow::Result<PageRowId> {
     let mut tx = app.db.begin().await?;
@@ -107,12 +86,16 @@ async fn keep(
         .ad_token
         .map(|token| app.keys.seal(&ad_token_context(id), token.expose_secret()))
         .transpose()?;
-    // Connecting again without an ad account keeps the one that was given before.
+    let now = app.clock.now();
+    // Connecting again without an ad account keeps the one that was given before. Until Meta has
+    // told the Page's name, the business's own stands for it.
     sqlx::query(
-        "INSERT INTO pages \
-           (id, workspace_id, meta_id, name, token_sealed, ad_account, ad_token_sealed, connected_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, \
+        "INSERT INTO pages (id, workspace_id, meta_id, name, token_sealed, ad_account, \
+           ad_token_sealed, connected_at, setup_due_at) \
+         VALUES ($1, $2, $3, COALESCE($4, (SELECT name FROM workspaces WHERE id = $2)), $5, $6, \
+           $7, $8, $9) \
+         ON CONFLICT (id) DO UPDATE SET name = COALESCE($4, pages.name), \
+           setup_due_at = excluded.setup_due_at, \
            token_sealed = excluded.token_sealed, \
            ad_account = COALESCE(excluded.ad_account, pages.ad_account), \
            ad_token_sealed = COALESCE(excluded.ad_token_sealed, pages.ad_token_sealed), \
@@ -121,11 +104,12 @@ async fn keep(
     .bind(id)
     .bind(ws)
     .bind(&page.meta_id)
-    .bind(name)
+    .bind(done.name)
     .bind(token)
     .bind(ad_account)
     .bind(ad_token)
-    .bind(app.clock.now())
+    .bind(now)
+    .bind(done.left.due_at(now))
     .execute(&mut *tx)
     .await
     .context("keep the Page")?;
@@ -159,18 +143,16 @@ fn ad_account(text: &str) -> anyhow::Result<String> {
 }
 
 /// What an operator reads when Meta says no.
-fn plain(error: &meta::Error, tried: &str) -> anyhow::Error {
-    match error {
-        meta::Error::Api(answer) if answer.class == meta::Class::ReconnectPage => anyhow!(
-            "Meta refused the token when we tried to {tried} ({answer}). Make a new Page token with \
-             pages_messaging and pages_manage_metadata for this Page and connect again."
-        ),
-        meta::Error::Api(answer) => anyhow!("Meta refused when we tried to {tried}: {answer}."),
-        meta::Error::NotSent(why) | meta::Error::AnswerLost(why) => anyhow!(
-            "Meta could not be reached to {tried} ({why}). Check the network and META_GRAPH_URL, \
-             then connect again."
-        ),
-    }
+fn plain(dead: &DeadToken) -> anyhow::Error {
+    let words = match &dead.error {
+        meta::Error::Api(answer) => answer.to_string(),
+        error => error.to_string(),
+    };
+    anyhow!(
+        "Meta refused the token when we tried to {} ({words}). Make a new Page token with \
+         pages_messaging and pages_manage_metadata for this Page and connect again.",
+        dead.tried
+    )
 }
 
 pub async fn pages(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<Page>> {

@@ -3,8 +3,10 @@
 use anyhow::{Context, anyhow, bail};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::set_up::Left;
 use crate::app::App;
 use crate::clock::Millis;
+use crate::shopify::admin::ShopInfo;
 use crate::shopify::webhooks::TOPICS;
 use crate::shopify::{self, ShopDomain};
 use crate::store::ids::{ShopId, WorkspaceId};
@@ -20,7 +22,9 @@ pub struct Shop {
     pub installed_at: i64,
 }
 
-/// Checks the token with the shop, takes over name, currency and time zone, subscribes webhooks.
+/// Takes over the shop's name, currency and time zone, subscribes webhooks, and keeps the token.
+/// What does not work is told and tried again later; only a token that the shop does not accept is
+/// refused.
 pub async fn connect_shop(
     app: &App,
     ws: WorkspaceId,
@@ -28,19 +32,16 @@ pub async fn connect_shop(
     token: SecretString,
 ) -> anyhow::Result<ShopId> {
     refuse_foreign(&mut *app.db.acquire().await?, ws, &shop).await?;
-    let info = app
-        .shopify
-        .shop_info(&shop, &token)
+    let (info, left) = set_up(app, &shop, &token)
         .await
         .map_err(|error| plain(&error))?;
     let scopes = match app.shopify.access_scopes(&shop, &token).await {
-        Ok(scopes) => scopes,
+        Ok(scopes) => Some(scopes.join(",")),
         Err(error) => {
             tracing::warn!("The granted scopes could not be read: {error}.");
-            Vec::new()
+            None
         }
     };
-    subscribe(app, &shop, &token).await;
 
     let mut tx = app.db.begin().await?;
     refuse_foreign(&mut tx, ws, &shop).await?;
@@ -52,37 +53,111 @@ pub async fn connect_shop(
     .fetch_optional(&mut *tx)
     .await?;
     let id = known.unwrap_or_else(|| app.ids.next());
+    let now = app.clock.now();
     sqlx::query(
-        "INSERT INTO shops (id, workspace_id, domain, name, token_sealed, scopes, currency, \
-                            timezone, installed_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, \
-           token_sealed = excluded.token_sealed, scopes = excluded.scopes, \
-           currency = excluded.currency, timezone = excluded.timezone, \
-           installed_at = excluded.installed_at, uninstalled_at = NULL, redacted_at = NULL",
+        "INSERT INTO shops (id, workspace_id, domain, token_sealed, scopes, installed_at, \
+                            setup_due_at) \
+         VALUES ($1, $2, $3, $4, COALESCE($5, ''), $6, $7) \
+         ON CONFLICT (id) DO UPDATE SET token_sealed = excluded.token_sealed, \
+           scopes = COALESCE($5, shops.scopes), installed_at = excluded.installed_at, \
+           setup_due_at = excluded.setup_due_at, uninstalled_at = NULL, redacted_at = NULL",
     )
     .bind(id)
     .bind(ws)
     .bind(shop.as_str())
-    .bind(clean(&info.name))
     .bind(app.keys.seal(&token_context(id), token.expose_secret())?)
-    .bind(clean(&scopes.join(",")))
-    .bind(info.currency.as_deref().map(clean))
-    .bind(info.timezone.as_deref().map(clean))
-    .bind(app.clock.now())
+    .bind(scopes.as_deref().map(clean))
+    .bind(now)
+    .bind(left.due_at(now))
     .execute(&mut *tx)
     .await
     .context("keep the shop")?;
-    if let Some(timezone) = info.timezone {
-        // A zone that a person chose stays.
-        sqlx::query("UPDATE workspaces SET timezone = $2 WHERE id = $1 AND timezone = 'UTC'")
-            .bind(ws)
-            .bind(clean(&timezone))
-            .execute(&mut *tx)
-            .await?;
+    if let Some(info) = info {
+        take_over(&mut tx, id, info).await?;
     }
     tx.commit().await?;
     Ok(id)
+}
+
+/// What the shop says of itself, and what is left to do. An error only when it does not accept
+/// the token.
+async fn set_up(
+    app: &App,
+    shop: &ShopDomain,
+    token: &SecretString,
+) -> Result<(Option<ShopInfo>, Left), shopify::Error> {
+    let mut left = Left::default();
+    let info = match app.shopify.shop_info(shop, token).await {
+        Ok(info) => Some(info),
+        Err(error @ shopify::Error::Reconnect(_)) => return Err(error),
+        Err(error) => {
+            tracing::warn!(
+                "The shop's name, currency and time zone could not be read ({error}). Check the \
+                 domain, the network and SHOPIFY_ADMIN_URL; they are asked for again later."
+            );
+            wait(&mut left, &error);
+            None
+        }
+    };
+    subscribe(app, shop, token, &mut left).await;
+    Ok((info, left))
+}
+
+/// The sweep's way through [`set_up`]. A shop that no longer accepts the token is left alone: it is
+/// connected again, or tells us that the app is gone.
+pub(super) async fn set_up_again(
+    app: &App,
+    id: ShopId,
+    shop: &ShopDomain,
+    token: &SecretString,
+) -> anyhow::Result<()> {
+    let (info, left) = match set_up(app, shop, token).await {
+        Ok(done) => done,
+        Err(error) => {
+            tracing::warn!(shop.id = %id, "The shop could not be set up: {error}");
+            (None, Left::default())
+        }
+    };
+    let mut tx = app.db.begin().await?;
+    if let Some(info) = info {
+        take_over(&mut tx, id, info).await?;
+    }
+    sqlx::query("UPDATE shops SET setup_due_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(left.due_at(app.clock.now()))
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn take_over(conn: &mut Conn, id: ShopId, info: ShopInfo) -> anyhow::Result<()> {
+    sqlx::query("UPDATE shops SET name = $2, currency = $3, timezone = $4 WHERE id = $1")
+        .bind(id)
+        .bind(clean(&info.name))
+        .bind(info.currency.as_deref().map(clean))
+        .bind(info.timezone.as_deref().map(clean))
+        .execute(&mut *conn)
+        .await?;
+    if let Some(timezone) = info.timezone {
+        // A zone that a person chose stays.
+        sqlx::query(
+            "UPDATE workspaces SET timezone = $2 WHERE timezone = 'UTC' \
+               AND id = (SELECT workspace_id FROM shops WHERE id = $1)",
+        )
+        .bind(id)
+        .bind(clean(&timezone))
+        .execute(conn)
+        .await?;
+    }
+    Ok(())
+}
+
+fn wait(left: &mut Left, error: &shopify::Error) {
+    match error {
+        shopify::Error::Retry { .. } => left.soon(),
+        shopify::Error::Refused(_) | shopify::Error::Reconnect(_) => left.later(),
+    }
 }
 
 /// A shop stands in one workspace, and a workspace has one shop.
@@ -114,12 +189,13 @@ async fn refuse_foreign(conn: &mut Conn, ws: WorkspaceId, shop: &ShopDomain) -> 
 
 /// Asks for the topics that are missing. Shopify refuses addresses that are not https; the shop is
 /// connected all the same, so that it can be tried without a public address.
-async fn subscribe(app: &App, shop: &ShopDomain, token: &SecretString) {
+async fn subscribe(app: &App, shop: &ShopDomain, token: &SecretString, left: &mut Left) {
     let address = format!("{}/webhooks/shopify", app.config.public_url);
     let there = match app.shopify.webhook_subscriptions(shop, token).await {
         Ok(there) => there,
         Err(error) => {
             tracing::warn!("The shop's webhook subscriptions could not be read: {error}.");
+            wait(left, &error);
             Vec::new()
         }
     };
@@ -140,13 +216,15 @@ async fn subscribe(app: &App, shop: &ShopDomain, token: &SecretString) {
             .await
         {
             refused.push(name);
+            wait(left, &error);
             why = error.to_string();
         }
     }
     if !refused.is_empty() {
         tracing::warn!(
             "{} of {} webhook topics were refused for {address} ({}): {why}. Set PUBLIC_URL to an \
-             https address that Shopify reaches and connect the shop again.",
+             https address that Shopify reaches and connect the shop again (it is also tried again \
+             by itself).",
             refused.len(),
             TOPICS.len(),
             refused.join(", "),
@@ -156,19 +234,10 @@ async fn subscribe(app: &App, shop: &ShopDomain, token: &SecretString) {
 
 /// What an operator reads when Shopify says no.
 fn plain(error: &shopify::Error) -> anyhow::Error {
-    match error {
-        shopify::Error::Retry { why, .. } => anyhow!(
-            "The shop's Admin API could not be reached ({why}). Check --shop, the network and \
-             SHOPIFY_ADMIN_URL, then connect again."
-        ),
-        shopify::Error::Reconnect(why) => anyhow!(
-            "The shop does not accept this token ({why}). Make a new Admin API access token for \
-             the app and connect again."
-        ),
-        shopify::Error::Refused(why) => anyhow!(
-            "The shop refused: {why}. Give the app the scopes of shopify.app.toml and connect again."
-        ),
-    }
+    anyhow!(
+        "The shop does not accept this token ({error}). Make a new Admin API access token for the \
+         app and connect again."
+    )
 }
 
 /// The workspace's installed shop.

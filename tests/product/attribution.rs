@@ -76,6 +76,21 @@ async fn a_refund_may_come_before_its_order_twice_and_in_parts() {
 }
 
 #[tokio::test]
+async fn an_estimated_refund_gives_way_to_what_is_certain_and_never_comes_back() {
+    let world = World::new().await;
+    let ws = world.workspace().await;
+    world.pays(ws, &order(5, 7, 4_000, NOW)).await;
+    let mut by_lines = refund(1, 5, 2_500);
+    by_lines.is_estimate = true;
+    world.refunds(ws, &by_lines).await;
+    assert_eq!(orders(&world, ws).await[0].refunded, 2_500);
+    world.refunds(ws, &refund(1, 5, 2_000)).await;
+    assert_eq!(orders(&world, ws).await[0].refunded, 2_000);
+    world.refunds(ws, &by_lines).await;
+    assert_eq!(orders(&world, ws).await[0].refunded, 2_000);
+}
+
+#[tokio::test]
 async fn a_cancelled_order_is_taken_back_whole_and_stays_cancelled() {
     let world = World::new().await;
     let ws = world.workspace().await;

@@ -165,6 +165,20 @@ story! {
 }
 
 story! {
+    async fn a_lateness_limit_is_kept_to_within_seconds(story: &mut Story) {
+        story.audience(1).await;
+        let (on_time, late) = (story.campaign("On time").await, story.campaign("Late").await);
+        let at = |time: &str| json!({"at": time, "late_limit_minutes": 1});
+        story.schedules(&on_time, at("2026-11-24T11:59:00Z")).await;
+        story.schedules(&late, at("2026-11-24T11:58:59Z")).await;
+        story.clock.advance(2 * 3_600_000 + 5_000);
+        story.settles().await;
+        assert_ne!(story.report(&on_time).await["status"], "paused");
+        assert_eq!(story.report(&late).await["status"], "paused");
+    }
+}
+
+story! {
     async fn quiet_hours_outlast_a_broadcasts_patience(story: &mut Story) {
         story.audience(2).await;
         let settings = json!({"quiet_hours": {"start": "00:00", "end": "23:59"}});

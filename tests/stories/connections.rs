@@ -45,6 +45,67 @@ story! {
 }
 
 story! {
+    async fn a_page_is_connected_while_meta_is_down_and_set_up_when_it_is_back(story: &mut Story) {
+        let app = &story.app;
+        let bakery = workspaces::create(app, "Bakery").await.unwrap();
+        let meta = &story.sandbox.meta;
+        meta.page("555", "Bakery on the Corner", "bakery-token", "act_5", "bakery-login");
+        meta.is_down(true);
+        let given = ConnectPage { meta_id: "555".to_owned(), ..page("bakery-token") };
+        let id = workspaces::connect_page(app, bakery, given).await.unwrap();
+        let first = workspaces::page(app, id).await.unwrap().unwrap();
+        assert_eq!((first.name.as_str(), first.state.as_str()), ("Bakery", "active"));
+        meta.is_down(false);
+        assert!(meta.subscribed_fields("555").is_empty());
+
+        story.minutes_pass(11).await;
+        let page = workspaces::page(app, id).await.unwrap().unwrap();
+        assert_eq!(page.name, "Bakery on the Corner");
+        assert!(!story.sandbox.meta.subscribed_fields("555").is_empty());
+    }
+}
+
+story! {
+    async fn a_shop_is_connected_though_it_cannot_be_read_and_read_later(story: &mut Story) {
+        let app = &story.app;
+        let bakery = workspaces::create(app, "Bakery").await.unwrap();
+        story.sandbox.shopify.shop("bakery.myshopify.com", "shpat_bakery");
+        let connect = |token: &str| {
+            let shop = ShopDomain::parse("bakery.myshopify.com").unwrap();
+            workspaces::connect_shop(app, bakery, shop, SecretString::from(token.to_owned()))
+        };
+        let refused = connect("shpat_wrong").await.unwrap_err().to_string();
+        assert!(refused.contains("Make a new Admin API access token"), "{refused}");
+
+        story.sandbox.shopify.is_down(true);
+        connect("shpat_bakery").await.unwrap();
+        let first = workspaces::shop(app, bakery).await.unwrap().unwrap();
+        assert_eq!(first.currency, None);
+        story.sandbox.shopify.is_down(false);
+        story.minutes_pass(11).await;
+        let shop = workspaces::shop(app, bakery).await.unwrap().unwrap();
+        assert!(shop.name.is_some() && shop.currency.is_some());
+    }
+}
+
+story! {
+    async fn klaviyo_is_connected_though_it_does_not_answer(story: &mut Story) {
+        let app = &story.app;
+        let bakery = workspaces::create(app, "Bakery").await.unwrap();
+        let key = |key: &str| KlaviyoSecret::PrivateKey(SecretString::from(key.to_owned()));
+        let refused = workspaces::connect_klaviyo(app, bakery, key("pk_wrong")).await;
+        assert!(refused.unwrap_err().to_string().contains("Make a new one"));
+
+        story.sandbox.klaviyo.account("pk_bakery", "refresh-bakery");
+        story.sandbox.klaviyo.refuses_next(404, 2);
+        workspaces::connect_klaviyo(app, bakery, key("pk_bakery")).await.unwrap();
+        let state = workspaces::klaviyo_state(app, bakery).await.unwrap().unwrap();
+        assert_eq!(state.0, "active");
+        assert!(workspaces::klaviyo_auth(app, bakery).await.unwrap().is_some());
+    }
+}
+
+story! {
     async fn a_shop_and_a_page_belong_to_one_workspace(story: &mut Story) {
         let app = &story.app;
         let other = workspaces::create(app, "Another").await.unwrap();

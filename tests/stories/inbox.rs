@@ -29,7 +29,13 @@ async fn meta_says(story: &Story, body: Vec<u8>) -> u16 {
     request.body(body).send().await.unwrap().status().as_u16()
 }
 
-async fn shopify_says(story: &Story, topic: &str, id: &str, at: &str, body: Vec<u8>) -> u16 {
+pub(crate) async fn shopify_says(
+    story: &Story,
+    topic: &str,
+    id: &str,
+    at: &str,
+    body: Vec<u8>,
+) -> u16 {
     use base64::Engine;
     let secret = story.app.config.shopify.api_secrets[0].clone();
     let signature =
@@ -370,6 +376,11 @@ story! {
         let next = batch(vec![event("e4", "event:api.viewed_product", &cy.id)]);
         assert_eq!(klaviyo_says(story, "hook", next.clone()).await, 200);
         assert_eq!(klaviyo_says(story, "another", next).await, 401);
+        // The signature says whose it is, whatever Klaviyo calls the webhook, or whether it does.
+        let renamed = br#"{"data":[],"meta":{"klaviyo_webhook_id":"renamed"}}"#.to_vec();
+        assert_eq!(klaviyo_says(story, "renamed", renamed).await, 200);
+        let nameless = br#"{"data":[],"meta":{}}"#.to_vec();
+        assert_eq!(klaviyo_says(story, "hook", nameless).await, 200);
         story.settles().await;
         assert_eq!(runs(story).await, 2);
         assert_eq!(everybody(story).await[0].klaviyo_profile_id.as_deref(), Some(cy.id.as_str()));

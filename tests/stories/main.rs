@@ -5,10 +5,13 @@
 
 mod support;
 
+mod automations;
 mod browser;
 mod campaigns;
 mod connections;
 mod crash;
 mod delivery;
 mod inbox;
+mod leaving;
 mod main_job;
+mod replay;

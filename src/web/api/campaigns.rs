@@ -148,18 +148,12 @@ pub(super) async fn create_campaign(
         channel: new.channel.unwrap_or(Channel::Auto).as_str().to_owned(),
         utm: new.utm.unwrap_or_default().into_iter().collect(),
     };
-    let mut campaign = campaigns::create(&web.app, caller.0, draft).await?;
-    if let Some(when) = when {
-        let id = campaign.id;
-        campaign = match campaigns::schedule(&web.app, caller.0, id, when).await {
-            Ok(campaign) => campaign,
-            Err(error) => {
-                // Refused as a whole: no draft is left behind.
-                campaigns::delete(&web.app, caller.0, id).await?;
-                return Err(schedule::refused(error, "/schedule"));
-            }
-        };
-    }
+    let campaign = match when {
+        Some(when) => campaigns::create_scheduled(&web.app, caller.0, draft, when)
+            .await
+            .map_err(|error| schedule::refused(error, "/schedule"))?,
+        None => campaigns::create(&web.app, caller.0, draft).await?,
+    };
     let answer = counted(&web, caller, campaign).await?;
     Ok((StatusCode::CREATED, answer))
 }
@@ -248,29 +242,13 @@ pub(super) async fn change_campaign(
         channel: patch.channel.map(|channel| channel.as_str().to_owned()),
         utm: patch.utm.map(|utm| utm.into_iter().collect()),
     };
-    let before = campaigns::find(&web.app, caller.0, id).await?;
-    let mut campaign = campaigns::patch(&web.app, caller.0, id, change).await?;
-    if let Some(when) = when {
-        campaign = match campaigns::schedule(&web.app, caller.0, id, when).await {
-            Ok(campaign) => campaign,
-            Err(error) => {
-                // Refused as a whole: its words are again what they were.
-                campaigns::patch(&web.app, caller.0, id, as_it_was(before)).await?;
-                return Err(schedule::refused(error, "/schedule"));
-            }
-        };
-    }
+    let campaign = match when {
+        Some(when) => campaigns::patch_scheduled(&web.app, caller.0, id, change, when)
+            .await
+            .map_err(|error| schedule::refused(error, "/schedule"))?,
+        None => campaigns::patch(&web.app, caller.0, id, change).await?,
+    };
     counted(&web, caller, campaign).await
-}
-
-fn as_it_was(before: campaigns::Campaign) -> campaigns::Patch {
-    campaigns::Patch {
-        name: Some(before.name),
-        message: Some(before.message),
-        audience: Some(before.audience),
-        channel: Some(before.channel),
-        utm: Some(before.utm),
-    }
 }
 
 /// Delete a campaign

@@ -32,15 +32,18 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let typed = is_json(request.headers());
+        let other = other_kind(request.headers());
         let bytes = read(request).await?;
         if bytes.trim_ascii().is_empty() {
             return parse(Value::Object(Map::new())).map(Self);
         }
-        if !typed {
+        if let Some(other) = other {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "Send JSON, with `Content-Type: application/json`.",
+                format!(
+                    "This call says that it carries `{other}`. Send JSON, with `Content-Type: \
+                     application/json`."
+                ),
             ));
         }
         let mut value = serde_json::from_slice(&bytes).map_err(|error| {
@@ -70,13 +73,21 @@ pub(super) async fn read(request: Request) -> Result<Bytes, Problem> {
         })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return false;
-    };
-    let kind = value.to_str().unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+/// The content type, where it clearly is not JSON. One that is missing or says "bytes" leaves the
+/// body to speak for itself.
+fn other_kind(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let kind = value.split(';').next().unwrap_or_default();
+    let kind = kind.trim().to_ascii_lowercase();
+    let may_be_json = [
+        "",
+        "application/json",
+        "text/json",
+        "application/octet-stream",
+    ]
+    .contains(&kind.as_str())
+        || kind.ends_with("+json");
+    (!may_be_json).then_some(kind)
 }
 
 /// Holds `value` against the schema of `T`, which knows every place by name, and then reads it.

@@ -102,13 +102,16 @@ pub(super) async fn list_subscribers(
         link: None,
     };
     let page = subscribers::list(&web.app, caller.0, &filter, cursor).await?;
-    let mut data = Vec::with_capacity(page.rows.len());
-    for row in page.rows {
-        let tags = subscribers::tags(&web.app, caller.0, row.id).await?;
-        data.push(Subscriber::new(row, tags));
-    }
+    let ids: Vec<SubscriberId> = page.rows.iter().map(|row| row.id).collect();
+    let mut tags = subscribers::tags_of(&web.app, caller.0, &ids).await?;
+    let rows = page.rows.into_iter();
     Ok(Json(Listed {
-        data,
+        data: rows
+            .map(|row| {
+                let tags = tags.remove(&row.id).unwrap_or_default();
+                Subscriber::new(row, tags)
+            })
+            .collect(),
         next_cursor: page.next,
     }))
 }
