@@ -232,15 +232,20 @@ async fn count_rows(
         return Ok(Vec::new());
     }
     let column = owner.column();
+    // A campaign is the origin of its messages, and by that they are found.
+    let key = match owner {
+        Owner::Campaign => "origin_id",
+        Owner::Automation => "automation_id",
+    };
     let listed = placeholders(2, 1, ids.len());
     let mut found: HashMap<i64, Figures> = HashMap::new();
 
     let sql = format!(
-        "SELECT {column} AS owner, status, COALESCE(reason, '') AS reason,
+        "SELECT {key} AS owner, status, COALESCE(reason, '') AS reason,
              COUNT(*) AS messages, COUNT(delivered_at) AS delivered, COUNT(read_at) AS read_,
              COUNT(clicked_at) AS clicked, CAST(COALESCE(SUM(clicks), 0) AS BIGINT) AS clicks
-         FROM messages WHERE workspace_id = $1 AND {column} IN {listed}
-         GROUP BY {column}, status, COALESCE(reason, '')"
+         FROM messages WHERE workspace_id = $1 AND {key} IN {listed}
+         GROUP BY {key}, status, COALESCE(reason, '')"
     );
     let mut query = sqlx::query_as::<_, Group>(AssertSqlSafe(sql)).bind(ws);
     for id in ids {

@@ -77,7 +77,11 @@ pub async fn campaign_log(
         "clicked" => {
             "m.origin_id = $2 AND $4 <> '' AND m.status = 'sent' AND m.clicked_at IS NOT NULL"
         }
-        _ => "m.campaign_id = $2 AND m.status = $4",
+        "queued" | "sending" | "sent" => "m.origin_id = $2 AND m.status = $4",
+        _ => {
+            "m.campaign_id = $2 AND m.status = $4
+             AND m.status NOT IN ('queued', 'sending', 'sent')"
+        }
     };
     let named = match (person, search) {
         (Some(_), _) => "m.subscriber_id = $6 AND $7 = ''",

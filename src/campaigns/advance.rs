@@ -242,9 +242,13 @@ async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     }
     let now = app.clock.now();
     let open: Option<(i64,)> = sqlx::query_as(
-        "SELECT 1 FROM messages WHERE campaign_id = $1 AND (status IN ('queued', 'sending')
-             OR status = 'unknown' AND reason = 'answer_lost' AND started_at > $2)
-         LIMIT 1",
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM messages
+                 WHERE campaign_id = $1 AND campaign_id IS NOT NULL AND status = 'queued')
+             OR EXISTS (SELECT 1 FROM messages
+                 WHERE status = 'sending' AND lease_until > 0 AND campaign_id = $1)
+             OR EXISTS (SELECT 1 FROM messages
+                 WHERE status = 'unknown' AND reason = 'answer_lost' AND started_at > $2
+                   AND campaign_id = $1)",
     )
     .bind(campaign.id)
     .bind(now - UNSETTLED)

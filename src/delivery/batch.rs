@@ -95,11 +95,15 @@ pub(super) enum Claim {
 pub(super) struct Row {
     pub(super) origin_id: OriginId,
     pub(super) subscriber_id: SubscriberId,
+    #[sqlx(default)]
     pub(super) kind: String,
     pub(super) owner_id: Option<i64>,
+    #[sqlx(default)]
     pub(super) content: Option<String>,
+    #[sqlx(default)]
     pub(super) channel: Option<String>,
     pub(super) attempts: i64,
+    #[sqlx(default)]
     pub(super) expires_at: Option<Millis>,
     pub(super) due_at: Millis,
     pub(super) psid: Option<String>,
@@ -117,7 +121,9 @@ pub(super) struct Row {
     pub(super) last_action_at: Option<Millis>,
     pub(super) last_marketing_at: Option<Millis>,
     pub(super) brand_marketing_at: Option<Millis>,
+    #[sqlx(default)]
     pub(super) last_ordered_at: Option<Millis>,
+    #[sqlx(default)]
     pub(super) triggered_at: Option<Millis>,
 }
 
@@ -130,6 +136,34 @@ pub(super) struct CampaignFacts {
     pub(super) local_time: Option<Millis>,
 }
 
+/// The message's own and what is known of its person.
+const PEOPLE: &str = "SELECT m.origin_id, m.subscriber_id, m.attempts, m.due_at,
+    s.psid, s.token, s.token_enabled, s.token_expires_at, s.next_eligible_at, s.timezone,
+    s.first_name, s.last_name, s.opted_in_at, s.opted_out_at, s.unreachable_at, s.erased_at,
+    s.last_action_at, s.last_marketing_at,
+    CASE WHEN s.customer_id IS NULL THEN NULL ELSE
+        (SELECT MAX(o.last_marketing_at) FROM subscribers o
+         WHERE o.workspace_id = s.workspace_id AND o.customer_id = s.customer_id) END
+        AS brand_marketing_at";
+
+const SINGLE: &str = ", m.kind, m.content, m.channel, m.expires_at, s.last_ordered_at,
+        COALESCE(m.automation_id, m.test_of) AS owner_id,
+        CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at
+    FROM messages m
+    JOIN subscribers s ON s.id = m.subscriber_id
+    LEFT JOIN runs r ON r.id = m.run_id
+    LEFT JOIN automations a ON a.id = m.automation_id
+    WHERE m.page_id = $1 AND m.campaign_id IS NULL AND m.status = 'queued' AND m.due_at <= $2
+    ORDER BY m.priority, m.due_at LIMIT $3";
+
+const UNSETTLED: &str = ", m.kind, m.content, m.channel, m.expires_at,
+        COALESCE(m.campaign_id, m.automation_id, m.test_of) AS owner_id
+    FROM messages m
+    JOIN subscribers s ON s.id = m.subscriber_id
+    WHERE m.page_id = $1 AND m.status = 'unknown' AND m.reason = 'answer_lost'
+      AND m.channel = 'marketing_message' AND m.started_at <= $2 AND m.started_at > $4
+    ORDER BY m.started_at LIMIT $3";
+
 /// Claims the next messages of this source.
 pub(super) async fn claim(
     app: &App,
@@ -139,6 +173,9 @@ pub(super) async fn claim(
 ) -> anyhow::Result<Claim> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    if !is_active(&mut tx, page).await? {
+        return Ok(Claim::Nothing);
+    }
     let campaign = match source {
         Source::Campaign(id) => match campaign_facts(&mut tx, workspace, id).await? {
             Some(facts) => Some(facts),
@@ -272,6 +309,16 @@ async fn campaign_facts(
     }))
 }
 
+/// Whether the Page may still send: it may have broken since it was read.
+async fn is_active(tx: &mut Tx, page: &Page) -> sqlx::Result<bool> {
+    let found: Option<(i64,)> =
+        sqlx::query_as("SELECT 1 FROM pages WHERE id = $1 AND state = 'active'")
+            .bind(page.id)
+            .fetch_optional(&mut **tx)
+            .await?;
+    Ok(found.is_some())
+}
+
 /// What the clock on the wall of `zone` shows at `at`, as if it were UTC.
 fn wall_time(at: Millis, zone: &str) -> Option<Millis> {
     let zone = jiff::tz::TimeZone::get(zone).ok()?;
@@ -291,38 +338,17 @@ async fn candidates(
     source: Source,
     now: Millis,
 ) -> anyhow::Result<Vec<Row>> {
-    let mut sql = String::from(
-        "SELECT m.origin_id, m.subscriber_id, m.kind, m.content, m.channel, m.attempts,
-                m.expires_at, m.due_at, COALESCE(m.campaign_id, m.automation_id, m.test_of) AS owner_id,
-                s.psid, s.token, s.token_enabled, s.token_expires_at, s.next_eligible_at,
-                s.timezone, s.first_name, s.last_name, s.opted_in_at, s.opted_out_at,
-                s.unreachable_at, s.erased_at, s.last_action_at, s.last_marketing_at,
-                s.last_ordered_at,
-                (SELECT MAX(o.last_marketing_at) FROM subscribers o
-                 WHERE o.workspace_id = s.workspace_id AND o.customer_id = s.customer_id)
-                    AS brand_marketing_at,
-                CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at
-         FROM messages m
-         JOIN subscribers s ON s.id = m.subscriber_id
-         JOIN pages p ON p.id = m.page_id AND p.state = 'active'
-         LEFT JOIN runs r ON r.id = m.run_id
-         LEFT JOIN automations a ON a.id = m.automation_id
-         WHERE m.page_id = $1 ",
-    );
+    let mut sql = String::from(PEOPLE);
     sql.push_str(match source {
-        Source::Single => {
-            "AND m.campaign_id IS NULL AND m.status = 'queued' AND m.due_at <= $2
-             ORDER BY m.priority, m.due_at LIMIT $3"
-        }
+        // What all messages of a campaign share is read once, with the campaign.
         Source::Campaign(_) => {
-            "AND m.campaign_id = $4 AND m.campaign_id IS NOT NULL AND m.status = 'queued'
-             AND m.due_at <= $2 ORDER BY m.due_at LIMIT $3"
+            ", m.campaign_id AS owner_id
+             FROM messages m JOIN subscribers s ON s.id = m.subscriber_id
+             WHERE m.page_id = $1 AND m.campaign_id = $4 AND m.campaign_id IS NOT NULL
+               AND m.status = 'queued' AND m.due_at <= $2 ORDER BY m.due_at LIMIT $3"
         }
-        Source::Unsettled => {
-            "AND m.status = 'unknown' AND m.reason = 'answer_lost'
-             AND m.channel = 'marketing_message' AND m.started_at <= $2 AND m.started_at > $4
-             ORDER BY m.started_at LIMIT $3"
-        }
+        Source::Single => SINGLE,
+        Source::Unsettled => UNSETTLED,
     });
     sql.push_str(&app.db.claiming("m, s"));
     let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(page.id);

@@ -47,7 +47,10 @@ impl Sorter<'_> {
             origin: row.origin_id,
             subscriber: row.subscriber_id,
         };
-        let kind = MessageKind::parse(&row.kind);
+        let kind = match self.campaign {
+            Some(_) => MessageKind::Campaign,
+            None => MessageKind::parse(&row.kind),
+        };
         let Some(content) = self.content(tx, &row).await? else {
             // The campaign is gone, or the words were erased with the person.
             if settling {

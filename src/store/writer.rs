@@ -17,8 +17,9 @@ use sqlx::{Any, AnyConnection, AnyPool, Describe, Either, Execute, Executor, Sql
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio_util::task::TaskTracker;
 
-/// A group is committed at the latest when it is so old or has so many members.
-const OLDEST: Duration = Duration::from_millis(4);
+/// A group is committed at the latest when it is so old or has so many members: about as long as
+/// the disk takes for it.
+const OLDEST: Duration = Duration::from_millis(10);
 const LARGEST: usize = 256;
 
 /// Where transactions begin. Cheap to clone.
