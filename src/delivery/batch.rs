@@ -28,7 +28,7 @@ pub(super) const LEASE: Millis = 25 * SECOND;
 /// A message whose answer was lost is tried once more after this: an echo would have come.
 pub(super) const SETTLE_AFTER: Millis = 30 * SECOND;
 /// ... and before this: inside Meta's 12 h a second message is refused, so a retry is safe.
-pub(super) const SETTLE_BEFORE: Millis = 11 * HOUR;
+pub const SETTLE_BEFORE: Millis = 11 * HOUR;
 
 /// Where to look for due messages.
 #[derive(Clone, Copy, Debug)]
