@@ -68,6 +68,17 @@ impl Database {
                 })
             });
         }
+        if engine == Engine::Postgres {
+            // A process that is frozen, or gone with its machine, must not keep rows locked.
+            options = options.after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection
+                        .execute("SET idle_in_transaction_session_timeout = '15s'")
+                        .await?;
+                    Ok(())
+                })
+            });
+        }
         let pool = options
             .connect(&url)
             .await
