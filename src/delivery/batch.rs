@@ -126,6 +126,7 @@ pub(super) async fn claim(
     workspace: &Workspace,
     page: &Page,
     source: Source,
+    room: pace::Room,
 ) -> anyhow::Result<Claim> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
@@ -136,7 +137,8 @@ pub(super) async fn claim(
         },
         _ => None,
     };
-    let rows = candidates(app, &mut tx, page, source, now).await?;
+    let most = room.calls(1).min(BATCH);
+    let rows = candidates(app, &mut tx, page, source, most, now).await?;
     if rows.is_empty() {
         return Ok(Claim::Nothing);
     }
@@ -165,9 +167,17 @@ pub(super) async fn claim(
         mut skipped,
         later,
         given_up,
-        probing,
+        mut probing,
         ..
     } = sorter;
+    let weight = if work.iter().any(|w| is_heavy(&w.content)) {
+        pace::MEDIA_WEIGHT
+    } else {
+        1
+    };
+    // The others stay in line.
+    work.truncate(usize::try_from(room.calls(weight))?);
+    probing.retain(|owner| work.iter().any(|w| w.owner == Some(*owner)));
     reserve(&mut tx, workspace, &mut work, &mut skipped, now).await?;
     let moved = !skipped.is_empty() || !later.is_empty() || !given_up.is_empty();
     for (reason, keys) in &skipped {
@@ -181,11 +191,6 @@ pub(super) async fn claim(
         tx.commit().await?;
         return Ok(if moved { Claim::Moved } else { Claim::Nothing });
     }
-    let weight = if work.iter().any(|w| is_heavy(&w.content)) {
-        pace::MEDIA_WEIGHT
-    } else {
-        1
-    };
     let total = weight * i64::try_from(work.len())?;
     let slots = match pace::take(&mut tx, page.id, total, now).await? {
         Ok(slots) => slots,
@@ -288,6 +293,7 @@ async fn candidates(
     tx: &mut Tx,
     page: &Page,
     source: Source,
+    most: i64,
     now: Millis,
 ) -> anyhow::Result<Vec<Row>> {
     let mut sql = String::from(
@@ -326,11 +332,11 @@ async fn candidates(
     sql.push_str(&app.db.claiming("m"));
     let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(page.id);
     let query = match source {
-        Source::Single => query.bind(now).bind(BATCH),
-        Source::Campaign(id) => query.bind(now).bind(BATCH).bind(id),
+        Source::Single => query.bind(now).bind(most),
+        Source::Campaign(id) => query.bind(now).bind(most).bind(id),
         Source::Unsettled => query
             .bind(now - SETTLE_AFTER)
-            .bind(BATCH)
+            .bind(most)
             .bind(now - SETTLE_BEFORE),
     };
     Ok(query.fetch_all(&mut **tx).await?)

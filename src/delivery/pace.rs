@@ -2,7 +2,7 @@
 //! slots are taken from one row, many at a time.
 
 use crate::app::App;
-use crate::clock::{MINUTE, Millis};
+use crate::clock::{MINUTE, Millis, SECOND};
 use crate::meta::Usage;
 use crate::store::Conn;
 use crate::store::ids::PageRowId;
@@ -10,8 +10,16 @@ use crate::store::ids::PageRowId;
 /// Calls a second we allow ourselves of Meta's 300 (facts/meta.md section 9): the rest is for the
 /// jitter of the network, so that no second ever sees more.
 const PER_SECOND: i64 = 290;
-/// Audio and video have a tenth of a tenth: 10 a second.
-pub(super) const MEDIA_WEIGHT: i64 = 29;
+/// Audio and video have 10 a second. A little more than a tenth each, so that ten never stand
+/// within less than a second.
+pub(super) const MEDIA_WEIGHT: i64 = 30;
+/// Nobody claims while slots are taken this far ahead already: a claimed message can neither be
+/// paused nor overtaken.
+const AHEAD: Millis = 300;
+/// The slots of one batch span no more than this.
+const SPAN: Millis = 250;
+/// Slots taken further ahead than this were taken by a clock that has been set back since.
+const TOO_FAR: Millis = 2 * MINUTE;
 /// From this share of a limit on we go slower.
 const CAREFUL: u32 = 80;
 
@@ -27,6 +35,54 @@ impl Slots {
     pub(super) fn at(&self, before: i64) -> Millis {
         (self.first_us + before * self.interval_us) / 1_000
     }
+}
+
+/// What may be claimed at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    interval_us: i64,
+}
+
+impl Room {
+    /// Calls of this weight.
+    pub(super) fn calls(self, weight: i64) -> i64 {
+        (SPAN * 1_000 / (self.interval_us * weight)).max(1)
+    }
+}
+
+/// Whether there is room for another batch, or from when on.
+pub(super) async fn room(app: &App, page: PageRowId) -> sqlx::Result<Result<Room, Millis>> {
+    let now = app.clock.now();
+    let row: Option<(i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT next_slot_us, hold_until, slow_until, per_second FROM paces WHERE page_id = $1",
+    )
+    .bind(page)
+    .fetch_optional(app.db.pool())
+    .await?;
+    let Some((next_slot_us, hold_until, slow_until, slow)) = row else {
+        return Ok(Ok(Room {
+            interval_us: interval_us(0, 0, now),
+        }));
+    };
+    if hold_until > now {
+        return Ok(Err(hold_until));
+    }
+    let next = next_slot_us / 1_000;
+    if next > now + AHEAD && next < now + TOO_FAR {
+        return Ok(Err(next - AHEAD / 2));
+    }
+    Ok(Ok(Room {
+        interval_us: interval_us(slow_until, slow, now),
+    }))
+}
+
+fn interval_us(slow_until: Millis, slow: i64, now: Millis) -> i64 {
+    let per_second = if slow_until > now {
+        slow.clamp(1, PER_SECOND)
+    } else {
+        PER_SECOND
+    };
+    1_000 * SECOND / per_second
 }
 
 /// Takes slots for calls of together `weight`; `Err(until)` while the Page rests.
@@ -47,20 +103,16 @@ pub(super) async fn take(
     if hold_until > now {
         return Ok(Err(hold_until));
     }
-    let per_second = if slow_until > now {
-        slow.clamp(1, PER_SECOND)
-    } else {
-        PER_SECOND
-    };
-    let interval_us = 1_000_000 / per_second;
+    let interval_us = interval_us(slow_until, slow, now);
     let (after,): (i64,) = sqlx::query_as(
         "UPDATE paces SET next_slot_us =
-             CASE WHEN next_slot_us > $2 THEN next_slot_us ELSE $2 END + $3
+             CASE WHEN next_slot_us BETWEEN $2 AND $4 THEN next_slot_us ELSE $2 END + $3
          WHERE page_id = $1 RETURNING next_slot_us",
     )
     .bind(page)
     .bind(now * 1_000)
     .bind(weight * interval_us)
+    .bind((now + TOO_FAR) * 1_000)
     .fetch_one(conn)
     .await?;
     Ok(Ok(Slots {

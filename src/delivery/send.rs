@@ -2,10 +2,11 @@
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::batch::{self, Claim, Source, Work, claim};
-use super::outcome;
+use super::{outcome, pace};
 use super::speak::{Spoken, speak};
 use super::warm_up;
 use crate::app::App;
@@ -16,38 +17,64 @@ use crate::workspaces::{self, Page, Workspace};
 
 /// Batches under way at once, so that the next is claimed while the last is still being answered.
 const LANES: usize = 3;
+/// Batches under way at once in this process. They are handed out in the order of asking, so a
+/// Page with a few messages waits for a batch of the others, never for all they have.
+static TURNS: Semaphore = Semaphore::const_new(96);
 
 /// Sends what is due on this Page: claims, asks the policy, keeps the pace, speaks to Meta, writes
 /// what happened; until nothing is due. Safe to run in many workers at once.
 pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
     // Tasks, not futures of this one: a batch that is writing its outcomes holds the database's
     // lock, and must go on while the next one is being claimed.
-    let mut under_way = JoinSet::new();
+    let mut under_way: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let mut turn = 0;
+    // After a failure nothing new is begun, but what is being spoken is heard to its end: a set
+    // that is dropped would cut it off.
+    let mut failure = None;
     loop {
-        let mut dry = false;
+        let mut dry = failure.is_some();
         while under_way.len() < LANES && !dry && !app.stop.is_cancelled() {
-            match next_batch(app, id, turn).await? {
-                Next::Batch(ours, work) => {
+            let permit = TURNS.acquire().await?;
+            match next_batch(app, id, turn).await {
+                Ok(Next::Batch(ours, work)) => {
                     turn += 1;
                     let app = app.clone();
-                    under_way.spawn(async move { send_batch(&app, *ours, work).await });
+                    under_way.spawn(async move {
+                        let _until_heard = permit;
+                        send_batch(&app, *ours, work).await
+                    });
                 }
-                Next::Moved => turn += 1,
-                Next::Dry => dry = true,
+                Ok(Next::Moved) => turn += 1,
+                Ok(Next::Rest(until)) => {
+                    drop(permit);
+                    app.clock.sleep_until(until).await;
+                }
+                Ok(Next::Dry) => dry = true,
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    dry = true;
+                }
             }
         }
         match under_way.join_next().await {
-            Some(result) => result??,
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => {
+                failure.get_or_insert(error);
+            }
+            Some(Err(fault)) => {
+                failure.get_or_insert(fault.into());
+            }
             None => break,
         }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 enum Next {
     Batch(Box<(Workspace, Page)>, Vec<Work>),
     Moved,
+    /// So short that it is worth waiting for.
+    Rest(Millis),
     Dry,
 }
 
@@ -62,6 +89,10 @@ async fn next_batch(app: &App, id: PageRowId, turn: usize) -> anyhow::Result<Nex
     let Some(workspace) = workspaces::find(app, page.workspace).await? else {
         return Ok(Next::Dry);
     };
+    let room = match pace::room(app, page.id).await? {
+        Ok(room) => room,
+        Err(until) => return Ok(rest(app, until)),
+    };
     let campaigns = running_campaigns(app, &page).await?;
     let rotated = (0..campaigns.len()).map(|i| campaigns[(i + turn) % campaigns.len()]);
     let sources = [Source::Single, Source::Unsettled]
@@ -69,21 +100,23 @@ async fn next_batch(app: &App, id: PageRowId, turn: usize) -> anyhow::Result<Nex
         .chain(rotated.map(Source::Campaign));
     let mut moved = false;
     for source in sources {
-        match claim(app, &workspace, &page, source).await? {
+        match claim(app, &workspace, &page, source, room).await? {
             Claim::Work(work) => return Ok(Next::Batch(Box::new((workspace, page)), work)),
             Claim::Moved => moved = true,
             Claim::Nothing => {}
-            Claim::Resting(until) => {
-                // The sweep comes back; only a short rest is worth waiting for.
-                if until - app.clock.now() < SECOND && !app.clock.is_steerable() {
-                    app.clock.sleep_until(until).await;
-                    return Ok(Next::Moved);
-                }
-                return Ok(Next::Dry);
-            }
+            Claim::Resting(until) => return Ok(rest(app, until)),
         }
     }
     Ok(if moved { Next::Moved } else { Next::Dry })
+}
+
+/// The sweep comes back; only a short rest is worth waiting for.
+fn rest(app: &App, until: Millis) -> Next {
+    if until - app.clock.now() < SECOND && !app.clock.is_steerable() {
+        Next::Rest(until)
+    } else {
+        Next::Dry
+    }
 }
 
 /// Campaigns that may send from this Page now, the longest running first.

@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::upkeep;
@@ -15,13 +14,9 @@ use crate::queue::Job;
 use crate::telemetry;
 use crate::{automations, campaigns, delivery, profiles, webhooks};
 
-/// Pages that are sent on at the same time.
-const PAGES_AT_ONCE: usize = 16;
-
 pub(super) struct Runner {
     app: App,
     states: Mutex<HashMap<Job, State>>,
-    pages: Semaphore,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +32,6 @@ impl Runner {
         Self {
             app,
             states: Mutex::default(),
-            pages: Semaphore::new(PAGES_AT_ONCE),
         }
     }
 
@@ -112,10 +106,6 @@ impl Runner {
     }
 
     async fn execute(&self, job: Job) -> anyhow::Result<()> {
-        let _turn = match job {
-            Job::Messages(_) => Some(self.pages.acquire().await?),
-            _ => None,
-        };
         let app = self.app.clone();
         // A task of its own, so that a panic is an error here and ends nothing else.
         let task = self
