@@ -10,5 +10,6 @@ mod campaigns;
 mod connections;
 mod crash;
 mod delivery;
+mod faults;
 mod inbox;
 mod main_job;
