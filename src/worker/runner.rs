@@ -2,7 +2,7 @@
 //! tried again after a pause.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -36,9 +36,17 @@ impl Runner {
     }
 
     /// Runs a job that somebody nudged. If it is running already, it runs once more afterwards.
-    pub(super) async fn run(&self, job: Job) {
+    pub(super) async fn run(self: &Arc<Self>, job: Job) {
         if let Some(failures) = self.begin(job, true) {
-            self.work(job, failures).await;
+            let runner = self.clone();
+            // A task of its own: a queue that fails drops whoever waits for its jobs, and a job
+            // that nobody sees to its end would count as running for ever.
+            let done = self
+                .app
+                .tasks
+                .spawn(async move { runner.work(job, failures).await });
+            // Its failures, and a panic within, are told where they happen.
+            let _ = done.await;
         }
     }
 
