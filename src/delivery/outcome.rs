@@ -57,11 +57,7 @@ pub(super) async fn record(
 }
 
 /// All of a batch, in one transaction; done twice it changes nothing.
-async fn write(
-    app: &App,
-    workspace: &Workspace,
-    done: &[(Work, Spoken)],
-) -> anyhow::Result<()> {
+async fn write(app: &App, workspace: &Workspace, done: &[(Work, Spoken)]) -> anyhow::Result<()> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     sent(&mut tx, done, now).await?;

@@ -1,6 +1,10 @@
 //! The pace of a Page, shared by all workers: a slot is a moment at which one call may go out, and
 //! slots are taken from one row, many at a time.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::meta::Usage;
@@ -13,9 +17,14 @@ const PER_SECOND: i64 = 290;
 /// Audio and video have 10 a second. A little more than a tenth each, so that ten never stand
 /// within less than a second.
 pub(super) const MEDIA_WEIGHT: i64 = 30;
+/// Meta's own limit: what one process lets out within a second, however late its calls are.
+const LIMIT: usize = 300;
+const A_SECOND: Duration = Duration::from_secs(1);
 /// Nobody claims while slots are taken this far ahead already: a claimed message can neither be
 /// paused nor overtaken.
 const AHEAD: Millis = 300;
+/// A call this late is still within what lies between our pace and Meta's limit.
+pub(super) const GRACE: Millis = 30;
 /// The slots of one batch span no more than this.
 const SPAN: Millis = 250;
 /// Slots taken further ahead than this were taken by a clock that has been set back since.
@@ -121,6 +130,45 @@ pub(super) async fn take(
     }))
 }
 
+/// Waits until a call of this weight is within Meta's limit. Slots see to that for calls that come
+/// in time; a process that was held up would make up for it in one burst.
+pub(super) async fn within_limit(app: &App, page: PageRowId, weight: i64) {
+    while let Some(wait) = LATELY.too_many(page, usize::try_from(weight).unwrap_or(1)) {
+        if app.clock.is_steerable() {
+            return;
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+static LATELY: LazyLock<Lately> = LazyLock::new(Lately::default);
+
+/// The calls of this process within the last second, by Page, each as often as it weighs.
+#[derive(Default)]
+struct Lately(Mutex<HashMap<PageRowId, VecDeque<Instant>>>);
+
+impl Lately {
+    /// Notes the call and says nothing; or says how long it has to wait.
+    fn too_many(&self, page: PageRowId, weight: usize) -> Option<Duration> {
+        let now = Instant::now();
+        let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pages.len() > 1_000 {
+            pages.retain(|_, calls| calls.back().is_some_and(|at| now - *at < A_SECOND));
+        }
+        let calls = pages.entry(page).or_default();
+        while calls.front().is_some_and(|at| now - *at >= A_SECOND) {
+            calls.pop_front();
+        }
+        if calls.len() + weight > LIMIT
+            && let Some(first) = calls.front()
+        {
+            return Some(A_SECOND.saturating_sub(now - *first));
+        }
+        calls.extend(std::iter::repeat_n(now, weight));
+        None
+    }
+}
+
 /// Lets the whole Page rest until `until`.
 pub(super) async fn hold(app: &App, page: PageRowId, until: Millis) -> sqlx::Result<()> {
     sqlx::query("UPDATE paces SET hold_until = $2 WHERE page_id = $1 AND hold_until < $2")
@@ -149,4 +197,33 @@ pub(super) async fn obey(app: &App, page: PageRowId, usage: Usage) -> sqlx::Resu
         .execute(app.db.pool())
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_held_up_makes_up_for_nothing_beyond_the_limit() {
+        let lately = Lately::default();
+        let (one, other) = (PageRowId(1), PageRowId(2));
+        assert!((0..300).all(|_| lately.too_many(one, 1).is_none()));
+        let wait = lately.too_many(one, 1).expect("the 301st waits");
+        assert!(wait <= A_SECOND);
+        assert!((0..10).all(|_| lately.too_many(other, 30).is_none()));
+        assert!(
+            lately.too_many(other, 30).is_some(),
+            "the eleventh video waits"
+        );
+    }
+
+    #[test]
+    fn a_batch_spans_a_quarter_of_a_second_whatever_the_pace() {
+        let room = |per_second| Room {
+            interval_us: 1_000 * SECOND / per_second,
+        };
+        assert_eq!(room(290).calls(1), 72);
+        assert_eq!(room(290).calls(MEDIA_WEIGHT), 2);
+        assert_eq!((room(14).calls(1), room(1).calls(1)), (3, 1));
+    }
 }

@@ -6,9 +6,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::batch::{self, Claim, Source, Work, claim};
-use super::{outcome, pace};
 use super::speak::{Spoken, speak};
 use super::warm_up;
+use super::{outcome, pace};
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::queue::Job;

@@ -1,11 +1,11 @@
 //! One call to Meta, and what its answer means for the message and for everything around it.
 
-use super::batch::Work;
+use super::batch::{self, Work};
 use super::content::{Body, MediaKind, Message};
 use super::policy::{Channel, Reason};
 use super::render::{Linker, render};
-use super::retry;
 use super::warm_up::Halt;
+use super::{pace, retry};
 use crate::app::App;
 use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
 use crate::meta::{self, ApiError, Class, Outgoing, Usage};
@@ -85,6 +85,7 @@ impl Spoken {
 /// Sends one claimed message when its slot has come.
 pub(super) async fn speak(app: &App, page: &Page, work: &Work) -> Spoken {
     app.clock.sleep_until(work.slot).await;
+    pace::within_limit(app, page.id, batch::weight(&work.content)).await;
     let now = app.clock.now();
     if app.stop.is_cancelled() || now > work.lease_until - LEASE_MARGIN {
         return Spoken::plain(if work.settling {
