@@ -42,7 +42,9 @@ pub async fn repair(
     if people == 0 {
         return Err(Error::Conflict(
             match reason {
-                Some(_) => "Nobody's message failed for this reason, so there is nothing to send again.",
+                Some(_) => {
+                    "Nobody's message failed for this reason, so there is nothing to send again."
+                }
                 None => "Nobody's message failed, so there is nothing to send again.",
             }
             .to_owned(),

@@ -304,7 +304,10 @@ pub(super) fn throttled(
     if let (Some(minutes), Some((id, kind))) = (throttle.regain_minutes, use_case) {
         let of_case = json!({ "type": kind, "call_count": 100, "total_cputime": 40,
             "total_time": 40, "estimated_time_to_regain_access": minutes });
-        add("x-business-use-case-usage", json!({ id: [of_case] }).to_string());
+        add(
+            "x-business-use-case-usage",
+            json!({ id: [of_case] }).to_string(),
+        );
     }
     response
 }

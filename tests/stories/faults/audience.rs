@@ -57,7 +57,7 @@ pub(crate) fn taken(operator: &Operator, people: &[Person]) -> usize {
 
 /// Waits until Meta has taken so many.
 pub(crate) async fn until_taken(operator: &Operator, people: &[Person], n: usize) {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     while taken(operator, people) < n {
         assert!(Instant::now() < until, "the broadcast does not get going");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -43,9 +43,13 @@ async fn a_pause_takes_effect_within_a_second(engine: Engine, message: Value, pe
     stands_still(&operator).await;
     let told = audience::taken(&operator, &people);
     assert!(told < people.len(), "it was over before the pause");
-    operator.call("POST", &verb("resume"), Some(json!({}))).await;
+    operator
+        .call("POST", &verb("resume"), Some(json!({})))
+        .await;
     audience::until_taken(&operator, &people, told + 10).await;
-    operator.call("POST", &verb("cancel"), Some(json!({}))).await;
+    operator
+        .call("POST", &verb("cancel"), Some(json!({})))
+        .await;
     stands_still(&operator).await;
     // What was in flight comes to its end, and no row stays open.
     let mut report = operator.report(&campaign).await;
@@ -59,8 +63,14 @@ async fn a_pause_takes_effect_within_a_second(engine: Engine, message: Value, pe
     assert_eq!(report["status"], "cancelled", "{report:#}");
     let count = |key: &str| usize::try_from(report["counts"][key].as_i64().unwrap()).unwrap();
     let taken = audience::taken(&operator, &people);
-    assert_eq!((count("sent"), count("sent") + count("skipped")), (taken, people.len()));
-    assert_eq!(report["skipped"], json!({"cancelled": people.len() - taken}));
+    assert_eq!(
+        (count("sent"), count("sent") + count("skipped")),
+        (taken, people.len())
+    );
+    assert_eq!(
+        report["skipped"],
+        json!({"cancelled": people.len() - taken})
+    );
     for person in &people {
         assert!(operator.sandbox.meta.sent_to(person).len() <= 1);
     }

@@ -74,7 +74,9 @@ impl Brand {
 
     /// Meta lets this Page do two calls a second.
     async fn is_slow(&self, app: &App) {
-        sqlx::query("INSERT INTO paces (page_id, slow_until, per_second) VALUES ($1, $2, 2)")
+        let slow = "INSERT INTO paces (page_id, slow_until, per_second) VALUES ($1, $2, 2)
+            ON CONFLICT (page_id) DO UPDATE SET slow_until = $2, per_second = 2";
+        sqlx::query(slow)
             .bind(self.page)
             .bind(app.clock.now() + HOUR)
             .execute(app.db.pool())
@@ -129,7 +131,10 @@ async fn a_small_campaign_does_not_wait_behind_the_large_ones_of_others() {
     small.broadcasts(&app).await;
     let began = Instant::now();
     while small.told(&operator) < 20 {
-        assert!(began.elapsed() < Duration::from_secs(30), "the small one starves");
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "the small one starves"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let took = began.elapsed();

@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use sqlx::any::AnyPoolOptions;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::operator::Operator;
 use super::{Dice, audience, sized};
@@ -16,7 +17,10 @@ const A_PROCESS: i64 = 26;
 const LISTENING: i64 = 3;
 
 /// The most connections, and listening ones, that the server has seen; stops when dropped.
-struct Census(JoinHandle<()>, tokio::sync::watch::Receiver<(i64, i64)>);
+struct Census {
+    most: watch::Receiver<(i64, i64)>,
+    _counting: JoinSet<()>,
+}
 
 impl Census {
     async fn of(url: &str) -> Self {
@@ -25,8 +29,9 @@ impl Census {
             .connect(url)
             .await
             .unwrap();
-        let (tell, most) = tokio::sync::watch::channel((0, 0));
-        let counting = tokio::task::spawn(async move {
+        let (tell, most) = watch::channel((0, 0));
+        let mut counting = JoinSet::new();
+        counting.spawn(async move {
             loop {
                 let counted: Result<(i64, i64), _> = sqlx::query_as(
                     "SELECT COUNT(*), COUNT(*) FILTER (WHERE query ILIKE 'listen%')
@@ -41,17 +46,14 @@ impl Census {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
-        Self(counting, most)
+        Self {
+            most,
+            _counting: counting,
+        }
     }
 
     fn most(&self) -> (i64, i64) {
-        *self.1.borrow()
-    }
-}
-
-impl Drop for Census {
-    fn drop(&mut self) {
-        self.0.abort();
+        *self.most.borrow()
     }
 }
 
@@ -100,7 +102,10 @@ async fn two_web_and_three_worker_processes_come_and_go_during_a_broadcast() {
     );
     // A killed process's connections may be counted until the server notices.
     assert!(connections <= 6 * A_PROCESS, "{connections} connections");
-    assert!((1..=4 * LISTENING).contains(&listening), "{listening} listen");
+    assert!(
+        (1..=4 * LISTENING).contains(&listening),
+        "{listening} listen"
+    );
     drop((webs, workers));
     operator.sandbox.shutdown().await;
 }

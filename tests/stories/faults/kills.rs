@@ -63,23 +63,24 @@ async fn a_broadcast_survives_kills_of(victim: Victim) {
     let took = began.elapsed().as_secs();
     eprintln!("{victim:?}: {kills} kills, {taken} taken, {unknown} unknown, {took} s");
     assert!(kills >= 2, "it was over before it could be killed");
+    if victim == Victim::Database {
+        // What Meta had answered was written down as soon as the database was back.
+        assert!(unknown <= 64, "{unknown} in doubt");
+    }
     drop(processes);
     operator.sandbox.shutdown().await;
 }
 
 /// Kills the victim among the processes and starts another in its place.
-async fn strike(
-    operator: &mut Operator,
-    processes: Vec<Process>,
-    victim: Victim,
-) -> Vec<Process> {
+async fn strike(operator: &mut Operator, processes: Vec<Process>, victim: Victim) -> Vec<Process> {
     let role = match victim {
         Victim::Web => "web",
         Victim::Worker => "worker",
         Victim::All | Victim::Database => "all",
     };
-    let (struck, mut left): (Vec<_>, Vec<_>) =
-        processes.into_iter().partition(|process| process.role == role);
+    let (struck, mut left): (Vec<_>, Vec<_>) = processes
+        .into_iter()
+        .partition(|process| process.role == role);
     for process in struck {
         operator.leads_past(&process);
         process.kill();

@@ -5,31 +5,78 @@ use std::time::{Duration, Instant};
 
 use pagecast::sandbox::SeenCall;
 use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::operator::{Operator, PAGE};
 use super::{audience, sized};
 use crate::support::{Engine, postgres};
 
-const SECOND: Duration = Duration::from_secs(1);
+/// In microseconds, as the moments of calls here.
+const SECOND: i64 = 1_000_000;
 
-/// The most calls within any one second.
-fn busiest(calls: &[SeenCall]) -> usize {
-    let mut most = 0;
+/// When Meta saw each send, since its first, in microseconds.
+fn moments(operator: &Operator) -> Vec<i64> {
+    let calls = operator.sandbox.meta.calls_seen(PAGE);
+    let at = |call: &SeenCall| i64::try_from(call.at.as_micros()).unwrap();
+    calls.iter().map(|call| at(call) - at(&calls[0])).collect()
+}
+
+/// The most calls within any one second, and when that second ended.
+fn busiest(calls: &[i64]) -> (i64, i64) {
+    let mut most = (0, 0);
     let mut first = 0;
-    for (i, call) in calls.iter().enumerate() {
-        while call.at - calls[first].at >= SECOND {
+    let mut within = 0;
+    for at in calls {
+        within += 1;
+        while at - calls[first] >= SECOND {
             first += 1;
+            within -= 1;
         }
-        most = most.max(i + 1 - first);
+        most = most.max((within, *at));
     }
     most
 }
 
-/// Calls a second, from the first call after `from` to the last before the end's own second.
-fn steady(calls: &[SeenCall]) -> f64 {
-    let (first, last) = (calls[0].at + SECOND, calls[calls.len() - 1].at - SECOND);
-    let between = calls.iter().filter(|c| c.at >= first && c.at < last).count();
-    between as f64 / (last - first).as_secs_f64()
+/// Calls a second, without the first second and the last.
+fn steady(calls: &[i64]) -> f64 {
+    let (first, last) = (SECOND, calls[calls.len() - 1] - SECOND);
+    let between = calls.iter().filter(|at| **at >= first && **at < last);
+    between.count() as f64 * SECOND as f64 / (last - first) as f64
+}
+
+/// The longest that this machine has kept us waiting: calls that were sent apart may have arrived
+/// that much closer together.
+struct Metronome {
+    longest: watch::Receiver<i64>,
+    _beating: JoinSet<()>,
+}
+
+impl Metronome {
+    fn starts() -> Self {
+        const BEAT: Duration = Duration::from_millis(5);
+        let (tell, longest) = watch::channel(0);
+        let mut beating = JoinSet::new();
+        beating.spawn(async move {
+            loop {
+                let began = Instant::now();
+                tokio::time::sleep(BEAT).await;
+                let late = began.elapsed().saturating_sub(BEAT).as_micros();
+                let late = i64::try_from(late).unwrap_or(SECOND);
+                tell.send_modify(|longest| *longest = late.max(*longest));
+            }
+        });
+        Self {
+            longest,
+            _beating: beating,
+        }
+    }
+
+    /// How many of `limit` a second may have come closer for that.
+    fn forgives(&self, limit: i64) -> i64 {
+        let late = *self.longest.borrow();
+        (late * limit + SECOND - 1) / SECOND
+    }
 }
 
 async fn the_limit_is_kept_and_used(engine: Engine, workers: usize) {
@@ -46,15 +93,24 @@ async fn the_limit_is_kept_and_used(engine: Engine, workers: usize) {
             }
         }
     }
+    let metronome = Metronome::starts();
     let campaign = operator.broadcasts("Pace").await;
     let limit = Duration::from_secs(sized(60, 200));
     let report = audience::until_finished(&operator, &campaign, limit).await;
     audience::told_once(&operator, &people, &report).await;
-    let calls = operator.sandbox.meta.calls_seen(PAGE);
-    let (most, rate) = (busiest(&calls), steady(&calls));
-    eprintln!("{engine:?}, {workers} workers: {most} in the busiest second, {rate:.0} a second");
-    assert!(most <= 300, "{most} calls in one second");
-    assert!(rate >= 285.0, "{rate:.0} calls a second of 300");
+    let calls = moments(&operator);
+    let ((most, at), rate) = (busiest(&calls), steady(&calls));
+    let forgiven = metronome.forgives(300);
+    eprintln!(
+        "{engine:?}, {workers} workers: {most} in the busiest second ({forgiven} forgiven), \
+         which ended after {} ms; {rate:.0} a second",
+        at / 1_000
+    );
+    assert!(most <= 300 + forgiven, "{most} calls in one second");
+    // What a debug build on a busy machine reaches is no measure; a quiet one must come close.
+    if forgiven <= 10 {
+        assert!(rate >= 285.0, "{rate:.0} calls a second of 300");
+    }
     drop(processes);
     operator.sandbox.shutdown().await;
 }
@@ -78,13 +134,15 @@ async fn video_goes_out_at_ten_a_second_and_no_faster() {
     operator.sandbox.meta.times_calls(true);
     let _process = operator.runs("all").await;
     let video = json!({"kind": "media", "media": "video", "url": "https://shop.example/a.mp4"});
+    let metronome = Metronome::starts();
     let campaign = operator.broadcasts_this("Video", video).await;
-    let report = audience::until_finished(&operator, &campaign, Duration::from_secs(60)).await;
+    let report = audience::until_finished(&operator, &campaign, Duration::from_mins(1)).await;
     audience::told_once(&operator, &people, &report).await;
-    let calls = operator.sandbox.meta.calls_seen(PAGE);
-    let (most, rate) = (busiest(&calls), steady(&calls));
-    eprintln!("video: {most} in the busiest second, {rate:.1} a second");
-    assert!(most <= 10, "{most} videos in one second");
+    let calls = moments(&operator);
+    let ((most, _), rate) = (busiest(&calls), steady(&calls));
+    let forgiven = metronome.forgives(10);
+    eprintln!("video: {most} in the busiest second ({forgiven} forgiven), {rate:.1} a second");
+    assert!(most <= 10 + forgiven, "{most} videos in one second");
     assert!(rate >= 9.5, "{rate:.1} videos a second of 10");
     operator.sandbox.shutdown().await;
 }
@@ -114,6 +172,6 @@ async fn an_opt_in_card_overtakes_a_broadcast() {
     eprintln!("the card came after {took:?}, with {told} of 2500 told");
     assert!(told < 2_300, "it waited for the broadcast");
     assert!(took < Duration::from_secs(3), "the card took {took:?}");
-    audience::until_finished(&operator, &campaign, Duration::from_secs(60)).await;
+    audience::until_finished(&operator, &campaign, Duration::from_mins(1)).await;
     operator.sandbox.shutdown().await;
 }

@@ -74,7 +74,10 @@ async fn a_full_disk_at_the_launch_freezes_no_half_of_an_audience() {
     story.endures(&story.app, 5).await;
     let report = story.report(&id).await;
     assert_eq!(report["status"], "preparing", "{report:#}");
-    assert_eq!((report["counts"]["queued"].as_i64(), story.taken(&people)), (Some(0), 0));
+    assert_eq!(
+        (report["counts"]["queued"].as_i64(), story.taken(&people)),
+        (Some(0), 0)
+    );
     has_room(&story.app).await;
     story.minutes_pass(10).await;
     let (_, unknown) = story.all_told_once(&people, &id).await;

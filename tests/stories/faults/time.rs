@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use pagecast::clock::{HOUR, MINUTE};
+use pagecast::opt_ins;
 use pagecast::sandbox::Throttle;
+use pagecast::store::ids::PageRowId;
 use pagecast::worker;
 use serde_json::json;
 
@@ -81,6 +83,33 @@ story! {
         assert_eq!(story.taken(&people), 2);
         let waited = story.now() - began;
         assert!(waited < MINUTE, "its turn came {waited} ms later");
+    }
+}
+
+story! {
+    async fn a_late_reading_of_metas_list_does_not_put_back_what_another_worker_saw(story: &mut Story) {
+        story.audience(10).await;
+        let (page,): (PageRowId,) = sqlx::query_as("SELECT id FROM pages")
+            .fetch_one(story.app.db.pool())
+            .await
+            .unwrap();
+        story.sandbox.meta.delays(800);
+        let slow = story.app.clone();
+        let reads = story.app.tasks.spawn(async move { opt_ins::resync_page(&slow, page).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        story.sandbox.meta.delays(0);
+        story.clock.advance(5_000);
+        let newer = story.now();
+        opt_ins::resync_page(&story.app, page).await.unwrap();
+        reads.await.unwrap().unwrap();
+        // Whoever seems unseen since the newer reading began would be taken for gone by it.
+        let (unseen,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM subscribers WHERE token_seen_at < $1")
+                .bind(newer)
+                .fetch_one(story.app.db.pool())
+                .await
+                .unwrap();
+        assert_eq!(unseen, 0);
     }
 }
 
