@@ -8,9 +8,9 @@ use sqlx::AssertSqlSafe;
 use super::batch::Work;
 use super::enqueue::MessageKind;
 use super::speak::{Effect, Outcome, Spoken};
-use super::{pace, warm_up};
+use super::{pace, retry, warm_up};
 use crate::app::App;
-use crate::clock::{MINUTE, Millis};
+use crate::clock::{MINUTE, Millis, SECOND};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
 use crate::subscribers::{self, Means};
@@ -20,7 +20,12 @@ use crate::workspaces::{self, Page, Workspace};
 /// So many suspicious refusals in one batch, and the batch is not believed.
 const SUSPICIOUS: usize = 5;
 
-/// Writes the outcomes of a batch.
+/// How long the outcomes of a batch are kept for a database that does not take them.
+const KEPT: Millis = MINUTE;
+const LONGEST_PAUSE: Millis = 2 * SECOND;
+
+/// Writes the outcomes of a batch. What Meta answered is known nowhere else, so a database that is
+/// away or full is asked again for a while.
 pub(super) async fn record(
     app: &App,
     workspace: &Workspace,
@@ -28,20 +33,16 @@ pub(super) async fn record(
     done: Vec<(Work, Spoken)>,
 ) -> anyhow::Result<()> {
     let done = doubt(app, page, done).await?;
-    let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    sent(&mut tx, &done, now).await?;
-    for (work, spoken) in &done {
-        match &spoken.outcome {
-            Outcome::Sent { .. } => {}
-            other => one(app, &mut tx, workspace, work, spoken, other, now).await?,
+    let give_up_at = app.clock.now() + KEPT;
+    let mut pause = SECOND / 10;
+    while let Err(error) = write(app, workspace, &done).await {
+        if app.clock.now() >= give_up_at {
+            return Err(error.context("write down what Meta answered"));
         }
-        release(&mut tx, work, spoken).await?;
-        for effect in &spoken.effects {
-            person(app, &mut tx, work, effect, now).await?;
-        }
+        tracing::warn!(page.id = %page.id, "outcomes wait for the database: {error:#}");
+        app.clock.sleep_until(app.clock.now() + pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    tx.commit().await?;
     for (_, spoken) in &done {
         let outcome = match &spoken.outcome {
             Outcome::Sent { .. } => "sent",
@@ -53,6 +54,26 @@ pub(super) async fn record(
         telemetry::messages(outcome, 1);
     }
     surroundings(app, page, &done).await
+}
+
+/// All of a batch, in one transaction; done twice it changes nothing.
+async fn write(app: &App, workspace: &Workspace, done: &[(Work, Spoken)]) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    sent(&mut tx, done, now).await?;
+    for (work, spoken) in done {
+        let is_ours = match &spoken.outcome {
+            Outcome::Sent { .. } => true,
+            other => one(app, &mut tx, workspace, work, spoken, other, now).await?,
+        };
+        if is_ours {
+            release(&mut tx, work, spoken).await?;
+        }
+        for effect in &spoken.effects {
+            person(app, &mut tx, work, effect, now).await?;
+        }
+    }
+    Ok(tx.commit().await?)
 }
 
 /// Many refusals that would each condemn a person or the message, in one batch, rather condemn the
@@ -143,7 +164,7 @@ async fn sent(conn: &mut Conn, done: &[(Work, Spoken)], now: Millis) -> sqlx::Re
 }
 
 /// A message that was not simply sent, with the row of its attempt. The lease is the fence: if it
-/// ran out and somebody else took the message over, nothing is written.
+/// ran out and somebody else took the message over, nothing is written, and the answer is `false`.
 async fn one(
     app: &App,
     conn: &mut Conn,
@@ -152,9 +173,11 @@ async fn one(
     spoken: &Spoken,
     outcome: &Outcome,
     now: Millis,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
+    let patient = patience(conn, work, outcome, now).await?;
+    let outcome = patient.as_ref().unwrap_or(outcome);
     let (status, reason, detail, due_at, counts) = match outcome {
-        Outcome::Sent { .. } => return Ok(()),
+        Outcome::Sent { .. } => return Ok(true),
         Outcome::Again {
             at,
             try_counts,
@@ -188,7 +211,7 @@ async fn one(
     .await?
     .rows_affected();
     if written == 0 || !counts && spoken.error.is_none() {
-        return Ok(());
+        return Ok(written > 0);
     }
     let (code, subcode) = spoken.error.map_or((None, None), |(c, s)| (Some(c), s));
     sqlx::query(
@@ -211,7 +234,39 @@ async fn one(
     if status == "failed" && work.kind != MessageKind::Card {
         profiles::report(app, conn, failed_report(workspace, work, reason, now)).await?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Meta's "later" uses up a message's patience; tries that never reached Meta do not, however many
+/// an outage cost. Asked only when it seems used up: the attempts tell the two apart (a rest of the
+/// whole Page leaves no detail, a try that did not get through no code).
+async fn patience(
+    conn: &mut Conn,
+    work: &Work,
+    outcome: &Outcome,
+    now: Millis,
+) -> sqlx::Result<Option<Outcome>> {
+    let Outcome::Failed {
+        reason: "gave_up",
+        detail,
+    } = outcome
+    else {
+        return Ok(None);
+    };
+    let (refused,): (i64,) = sqlx::query_as(
+        "SELECT COUNT(*) FROM attempts WHERE origin_id = $1 AND subscriber_id = $2
+           AND outcome = 'again' AND code IS NOT NULL AND detail IS NOT NULL",
+    )
+    .bind(work.key.origin)
+    .bind(work.key.subscriber)
+    .fetch_one(conn)
+    .await?;
+    let wait = retry::later(refused + 1, None, rand::random());
+    Ok(wait.map(|wait| Outcome::Again {
+        at: now + wait,
+        try_counts: true,
+        detail: Some(detail.clone()),
+    }))
 }
 
 fn failed_report(workspace: &Workspace, work: &Work, reason: Option<&str>, now: Millis) -> Report {
@@ -298,6 +353,14 @@ async fn person(
 
 /// What the answers say about the Page, its pace and its campaigns.
 async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow::Result<()> {
+    let rest = done.iter().flat_map(|(_, spoken)| &spoken.effects);
+    let rest = rest.filter_map(|effect| match effect {
+        Effect::RestPage(until) => Some(*until),
+        _ => None,
+    });
+    if let Some(longest) = rest.max() {
+        pace::hold(app, page.id, longest).await?;
+    }
     let mut told: HashSet<(Option<i64>, std::mem::Discriminant<Effect>)> = HashSet::new();
     for (work, spoken) in done {
         for effect in &spoken.effects {
@@ -305,7 +368,6 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
                 continue;
             }
             match effect {
-                Effect::RestPage(until) => pace::hold(app, page.id, *until).await?,
                 Effect::PageTrouble(words) => {
                     workspaces::page_needs_reconnect(app, page.id, words).await?;
                 }
@@ -321,7 +383,11 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
                         warm_up::halt(app, page.workspace, owner, page.id, *how, words).await?;
                     }
                 }
-                Effect::Probed | Effect::OptOut | Effect::DropToken | Effect::NotBefore(_) => {}
+                Effect::RestPage(_)
+                | Effect::Probed
+                | Effect::OptOut
+                | Effect::DropToken
+                | Effect::NotBefore(_) => {}
             }
         }
     }

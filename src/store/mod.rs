@@ -159,6 +159,17 @@ async fn open(url: &str, engine: Engine, connections: u32) -> anyhow::Result<Any
             })
         });
     }
+    if engine == Engine::Postgres {
+        // A process that is frozen, or gone with its machine, must not keep rows locked.
+        options = options.after_connect(|connection, _| {
+            Box::pin(async move {
+                connection
+                    .execute("SET idle_in_transaction_session_timeout = '15s'")
+                    .await?;
+                Ok(())
+            })
+        });
+    }
     options
         .connect(url)
         .await
