@@ -9,6 +9,7 @@ use pagecast::store::Database;
 use serde_json::Value;
 
 use super::operator::Operator;
+use super::sized;
 
 /// Writes `n` subscribers into the database. Every other one wrote to the Page just now, so that
 /// they are told on the free channel, where Meta takes a second message as gladly as the first.
@@ -57,7 +58,8 @@ pub(crate) fn taken(operator: &Operator, people: &[Person]) -> usize {
 
 /// Waits until Meta has taken so many.
 pub(crate) async fn until_taken(operator: &Operator, people: &[Person], n: usize) {
-    let until = Instant::now() + Duration::from_mins(1);
+    // A launch reads the whole of Meta's list first.
+    let until = Instant::now() + Duration::from_mins(sized(1, 6));
     while taken(operator, people) < n {
         assert!(Instant::now() < until, "the broadcast does not get going");
         tokio::time::sleep(Duration::from_millis(20)).await;
