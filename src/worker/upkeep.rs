@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::clock::{DAY, HOUR, Millis};
-use crate::{attribution, delivery, opt_ins};
+use crate::{attribution, delivery, opt_ins, workspaces};
 
 /// Rows that go in one statement, so that no lock is held for long.
 const BATCH: i64 = 2_000;
@@ -59,6 +59,7 @@ pub(super) async fn run(app: &App) -> anyhow::Result<()> {
         delivery::sweep(app).await,
         attribution::sweep_journeys(app).await.map(|_| ()),
         opt_ins::resync_due(app).await,
+        workspaces::renew_idle_shops(app).await,
         forget(app).await,
         app.queue.prune().await,
     ];

@@ -2,14 +2,17 @@
 //! their row, tokens that only we check are kept as hashes.
 
 mod access;
+mod installs;
 mod klaviyo;
 mod pages;
+mod shop_tokens;
 mod shops;
 
 pub use access::{
     ApiToken, LoginLink, authenticate, create_token, login_link, open_login, revoke_token, session,
     sign_out, tokens,
 };
+pub use installs::{OpenError, Opening, open_shop};
 pub use klaviyo::{
     KlaviyoSecret, KlaviyoWebhook, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
     klaviyo_webhook,
@@ -18,9 +21,9 @@ pub use pages::{
     ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, page_needs_reconnect,
     page_unblocked, pages,
 };
+pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};
 pub use shops::{
-    Shop, connect_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed, shop_token,
-    shop_uninstalled,
+    Shop, connect_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed, shop_uninstalled,
 };
 
 use anyhow::{Context, ensure};
@@ -28,7 +31,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::app::App;
 use crate::store::ids::WorkspaceId;
-use crate::store::{clean, sealed};
+use crate::store::{Conn, clean, sealed};
 
 /// A workspace and its settings.
 #[derive(Clone, Debug)]
@@ -53,6 +56,10 @@ pub async fn create(app: &App, name: &str) -> anyhow::Result<WorkspaceId> {
         name.chars().count() <= 100,
         "The name of a workspace has at most 100 characters; choose a shorter one."
     );
+    insert(app, &mut *app.db.acquire().await?, &name).await
+}
+
+async fn insert(app: &App, conn: &mut Conn, name: &str) -> anyhow::Result<WorkspaceId> {
     let id: WorkspaceId = app.ids.next();
     let key = sealed::random_token("", 32);
     let key = app.keys.seal(&flow_key_context(id), key.expose_secret())?;
@@ -63,7 +70,7 @@ pub async fn create(app: &App, name: &str) -> anyhow::Result<WorkspaceId> {
     .bind(name)
     .bind(key)
     .bind(app.clock.now())
-    .execute(app.db.pool())
+    .execute(conn)
     .await
     .context("keep the workspace")?;
     Ok(id)

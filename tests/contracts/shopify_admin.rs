@@ -48,6 +48,8 @@ fn every_topic_we_subscribe_to_exists() {
 fn client(url: &str) -> (Client, ShopDomain, SecretString) {
     let settings = Settings {
         admin_url: format!("{url}/{{shop}}"),
+        client_id: Some("client".to_owned()),
+        client_secret: Some("hush".into()),
     };
     let shop = ShopDomain::parse("a-shop.myshopify.com").unwrap();
     (

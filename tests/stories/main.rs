@@ -12,3 +12,4 @@ mod crash;
 mod delivery;
 mod inbox;
 mod main_job;
+mod shop_tokens;

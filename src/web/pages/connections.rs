@@ -439,6 +439,7 @@ mod tests {
             name: None,
             currency: Some("USD".to_owned()),
             installed_at: NOW,
+            needs_reauth: false,
         };
         let group = profiles::Group {
             kind: GroupKind::Segment,
