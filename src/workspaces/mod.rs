@@ -23,7 +23,8 @@ pub use pages::{
 };
 pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};
 pub use shops::{
-    Shop, connect_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed, shop_uninstalled,
+    Shop, connect_shop, installed_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed,
+    shop_uninstalled,
 };
 
 use anyhow::{Context, ensure};

@@ -188,6 +188,18 @@ pub async fn shop(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Shop>> {
     row.map(Row::shop).transpose()
 }
 
+/// The shop with this domain, if the app is installed there.
+pub async fn installed_shop(app: &App, domain: &ShopDomain) -> anyhow::Result<Option<Shop>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, workspace_id, domain, name, currency, installed_at, reauth_at FROM shops \
+         WHERE domain = $1 AND uninstalled_at IS NULL",
+    )
+    .bind(domain.as_str())
+    .fetch_optional(app.db.pool())
+    .await?;
+    row.map(Row::shop).transpose()
+}
+
 /// The installed shop with this domain (or, when none is, the one last uninstalled).
 pub async fn shop_by_domain(conn: &mut Conn, domain: &str) -> anyhow::Result<Option<Shop>> {
     let row: Option<Row> = sqlx::query_as(

@@ -10,6 +10,7 @@ mod campaigns;
 mod connections;
 mod crash;
 mod delivery;
+mod embedded;
 mod inbox;
 mod main_job;
 mod shop_tokens;
