@@ -8,6 +8,6 @@ mod resync;
 
 pub use arrive::{arrive, shown};
 pub use leave::take_out;
-pub use links::{Link, LinkError, NewLink, create_link, link, link_by_slug, links};
+pub use links::{Link, LinkError, NewLink, create_link, link, link_by_slug, links, standing_link};
 pub use reference::{reference, resolve_reference};
 pub use resync::{resync_due, resync_page};

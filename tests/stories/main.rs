@@ -13,4 +13,5 @@ mod delivery;
 mod embedded;
 mod inbox;
 mod main_job;
+mod proxy;
 mod shop_tokens;
