@@ -91,14 +91,15 @@ pub fn claim(config: &Shopify, request: &Request) -> Option<Claim> {
 
 /// Lets the request in, or says what it gets instead.
 pub async fn admit(web: &Web, claim: Claim, uri: &Uri) -> Result<Admitted, Box<Response>> {
+    let instead = |response| Err(Box::new(response));
     let app = &web.app;
     let Some((api_key, verifier)) = verifier(&app.config.shopify) else {
-        return Err(refused(StatusCode::UNAUTHORIZED));
+        return instead(refused(StatusCode::UNAUTHORIZED));
     };
     let (token, is_fetch) = match claim {
         Claim::Fetch(token) => (token, true),
         Claim::Document(token) => (token, false),
-        Claim::Outside => return Err(into_the_admin(uri, &api_key)),
+        Claim::Outside => return instead(into_the_admin(uri, &api_key)),
     };
     let verdict = token
         .as_ref()
@@ -107,8 +108,8 @@ pub async fn admit(web: &Web, claim: Claim, uri: &Uri) -> Result<Admitted, Box<R
     let (session, token) = match (verdict, token) {
         (Ok(session), Some(token)) => (session, token),
         // A new token would be of the same app: asking for one would never end.
-        (Err(Rejected::Audience), _) => return Err(refused(StatusCode::UNAUTHORIZED)),
-        _ => return Err(once_more(uri, is_fetch)),
+        (Err(Rejected::Audience), _) => return instead(refused(StatusCode::UNAUTHORIZED)),
+        _ => return instead(once_more(uri, is_fetch)),
     };
     let bridge = Bridge {
         shop: session.shop.clone(),
@@ -120,12 +121,12 @@ pub async fn admit(web: &Web, claim: Claim, uri: &Uri) -> Result<Admitted, Box<R
             "The address names one shop and Shopify says that you are in another. Open Pagecast \
              again from the admin of the shop that you mean.",
         );
-        return Err(failed(error, &bridge, is_fetch));
+        return instead(failed(error, &bridge, is_fetch));
     }
     match open(app, &session, &token).await {
         Ok(workspace) => Ok(Admitted { workspace, bridge }),
         Err(OpenError::SessionToken) if session.issued_at + YOUNG < app.clock.now() => {
-            Err(once_more(uri, is_fetch))
+            instead(once_more(uri, is_fetch))
         }
         Err(OpenError::SessionToken) => {
             let error = Error::refused(
@@ -133,7 +134,7 @@ pub async fn admit(web: &Web, claim: Claim, uri: &Uri) -> Result<Admitted, Box<R
                 "Close this page and open Pagecast again from the list of apps in your Shopify \
                  admin. If it stays like this, install the app once more.",
             );
-            Err(failed(error, &bridge, is_fetch))
+            instead(failed(error, &bridge, is_fetch))
         }
         Err(OpenError::Shopify(why)) => {
             tracing::warn!("A shop could not be installed at its first open: {why}");
@@ -142,9 +143,9 @@ pub async fn admit(web: &Web, claim: Claim, uri: &Uri) -> Result<Admitted, Box<R
                 "Pagecast needs its access to your shop before it can start, and Shopify did not \
                  hand it out. Nothing is lost: load this page again in a minute.",
             );
-            Err(failed(error, &bridge, is_fetch))
+            instead(failed(error, &bridge, is_fetch))
         }
-        Err(OpenError::Other(error)) => Err(failed(Error::Internal(error), &bridge, is_fetch)),
+        Err(OpenError::Other(error)) => instead(failed(Error::Internal(error), &bridge, is_fetch)),
     }
 }
 
@@ -251,19 +252,19 @@ fn bearer(given: &str) -> Option<SecretString> {
 }
 
 /// A fresh session token is needed: App Bridge brings one, with a fetch or by the bounce page.
-fn once_more(uri: &Uri, is_fetch: bool) -> Box<Response> {
+fn once_more(uri: &Uri, is_fetch: bool) -> Response {
     if !is_fetch {
-        return Box::new(bounce::redirect(uri));
+        return bounce::redirect(uri);
     }
-    let mut response = *refused(StatusCode::UNAUTHORIZED);
+    let mut response = refused(StatusCode::UNAUTHORIZED);
     let retry = HeaderName::from_static(RETRY);
     response
         .headers_mut()
         .insert(retry, HeaderValue::from_static("1"));
-    Box::new(response)
+    response
 }
 
-fn refused(status: StatusCode) -> Box<Response> {
+fn refused(status: StatusCode) -> Response {
     let failure = Failure {
         status,
         title: "Shopify does not confirm who you are".to_owned(),
@@ -274,16 +275,16 @@ fn refused(status: StatusCode) -> Box<Response> {
     let mut response = draw(&failure, None, true);
     *response.body_mut() = failure.detail.into();
     framed(&mut response, None);
-    Box::new(response)
+    response
 }
 
-fn failed(error: Error, bridge: &Bridge, is_fetch: bool) -> Box<Response> {
+fn failed(error: Error, bridge: &Bridge, is_fetch: bool) -> Response {
     let mut response = error.into_response();
     if let Some(failure) = response.extensions().get::<Failure>() {
         response = draw(failure, None, is_fetch);
     }
     framed(&mut response, Some(&bridge.shop));
-    Box::new(response)
+    response
 }
 
 /// What every answer into the iframe carries.
@@ -301,7 +302,7 @@ pub fn framed(response: &mut Response, shop: Option<&ShopDomain>) {
 }
 
 /// Opened in a tab of its own: on to where it stands inside the admin.
-fn into_the_admin(uri: &Uri, api_key: &str) -> Box<Response> {
+fn into_the_admin(uri: &Uri, api_key: &str) -> Response {
     let admin = parameter(uri, "host").as_deref().and_then(admin_of);
     let Some(admin) = admin else {
         return refused(StatusCode::BAD_REQUEST);
@@ -311,7 +312,7 @@ fn into_the_admin(uri: &Uri, api_key: &str) -> Box<Response> {
         response.headers_mut().insert(header::LOCATION, target);
     }
     framed(&mut response, None);
-    Box::new(response)
+    response
 }
 
 /// The admin that `host` names, if it names one of Shopify's and nothing else.
