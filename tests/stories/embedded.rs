@@ -220,10 +220,10 @@ story! {
         assert!(oak.contains("Oak and sons") && !oak.contains("Pine"));
 
         let crossed = fetches(story, PINE, Method::GET, &format!("/app?shop={OAK}"), "").await;
-        assert_eq!(crossed.status(), 409, "the address names another shop than the token");
+        assert_eq!(crossed.status(), 403, "the address names another shop than the token");
         let query = story.sandbox.shopify.of(PINE).embedded_query(42).unwrap();
         let crossed = gets(story, &format!("/app?{}", query.replace(PINE, OAK))).await;
-        assert_eq!(crossed.status(), 409);
+        assert_eq!(crossed.status(), 403);
         assert!(frames(&crossed).contains(PINE), "framed by the shop of the token");
     }
 }
@@ -319,7 +319,7 @@ story! {
         story.sandbox.shopify.installs(PINE);
         story.sandbox.shopify.is_down(true);
         let page = opens(story, PINE, "/app").await;
-        assert_eq!(page.status(), 409);
+        assert_eq!(page.status(), 503);
         assert_eq!(frames(&page), format!("https://{PINE} https://admin.shopify.com;"));
         assert!(page.text().await.unwrap().contains("Shopify does not answer"));
         story.sandbox.shopify.is_down(false);
@@ -338,6 +338,9 @@ story! {
         );
         let evil = gets(story, &format!("/app?shop={PINE}&host=ZXZpbC5leGFtcGxlL2FkbWlu")).await;
         assert_eq!(evil.status(), 400);
+        let guarded = story.http.get(format!("{}/app", story.url)).basic_auth("a", Some("b"));
+        let guarded = guarded.send().await.unwrap();
+        assert_eq!(header(&guarded, "location"), "/app/sign-in", "a proxy's own password is no claim");
         let alone = gets(story, "/app").await;
         assert_eq!((alone.status().as_u16(), header(&alone, "location")), (303, "/app/sign-in"));
         assert_eq!(frames(&gets(story, "/app/sign-in").await), "'none'; base-uri 'none'; form-action 'self'");

@@ -11,6 +11,7 @@ mod connections;
 mod crash;
 mod delivery;
 mod embedded;
+mod embedded_browser;
 mod inbox;
 mod main_job;
 mod proxy;

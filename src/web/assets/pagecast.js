@@ -150,20 +150,21 @@
     });
   }
 
-  /* Where Shopify draws the title bar, it gets this page's actions and its way back. */
+  /* Where Shopify draws the title bar, it gets this page's state, its actions and the way back. */
   const title = () => {
     const bar = $("s-page");
     if (!embedded() || !bar || !customElements.get("s-page")) return;
     document.documentElement.setAttribute("data-titled", "");
     const mirror = (el, slot) => {
-      const b = Object.assign(document.createElement(slot === "breadcrumb-actions" ? "s-link" : "s-button"), { slot, textContent: el.textContent.trim() });
+      const b = Object.assign(document.createElement(slot === "breadcrumb-actions" ? "s-link" : "s-button"), { slot, textContent: el.textContent.trim() || el.ariaLabel });
       if (slot === "breadcrumb-actions") b.setAttribute("href", el.getAttribute("href"));
       else b.addEventListener("click", () => el.click());
       bar.append(b);
     };
     bar.replaceChildren();
+    $$(".page-head .title .badge").forEach(b => bar.append(Object.assign(document.createElement("s-badge"), { slot: "accessory", textContent: b.textContent.trim() })));
     $$(".page-head .crumb a").slice(-1).forEach(a => mirror(a, "breadcrumb-actions"));
-    $$(".page-head .actions :is(a.btn, button.btn)").forEach(b => mirror(b, b.classList.contains("primary") ? "primary-action" : "secondary-actions"));
+    $$(".page-head .actions :is(a.btn, button.btn, .menu li > *)").forEach(b => mirror(b, b.classList.contains("primary") ? "primary-action" : "secondary-actions"));
   };
 
   ready(document);

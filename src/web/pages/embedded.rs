@@ -70,12 +70,10 @@ impl Claim {
 pub fn claim(config: &Shopify, request: &Request) -> Option<Claim> {
     verifier(config)?;
     let headers = request.headers();
-    if let Some(given) = headers.get(header::AUTHORIZATION) {
-        let token = given.to_str().ok().and_then(bearer);
+    let given = headers.get(header::AUTHORIZATION);
+    let token = given.and_then(|given| given.to_str().ok()).and_then(bearer);
+    if token.is_some() || headers.contains_key(MARK) {
         return Some(Claim::Fetch(token));
-    }
-    if headers.contains_key(MARK) {
-        return Some(Claim::Fetch(None));
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
@@ -116,37 +114,37 @@ pub async fn admit(web: &Web, claim: Claim, uri: &Uri) -> Result<Admitted, Box<R
         api_key,
     };
     if parameter(uri, "shop").is_some_and(|named| named != session.shop.as_str()) {
-        let error = Error::refused(
+        let failure = sorry(
+            StatusCode::FORBIDDEN,
             "This page belongs to another shop",
             "The address names one shop and Shopify says that you are in another. Open Pagecast \
              again from the admin of the shop that you mean.",
         );
-        return instead(failed(error, &bridge, is_fetch));
+        return instead(failed(&failure, &bridge, is_fetch));
     }
-    match open(app, &session, &token).await {
-        Ok(workspace) => Ok(Admitted { workspace, bridge }),
+    let failure = match open(app, &session, &token).await {
+        Ok(workspace) => return Ok(Admitted { workspace, bridge }),
         Err(OpenError::SessionToken) if session.issued_at + YOUNG < app.clock.now() => {
-            instead(once_more(uri, is_fetch))
+            return instead(once_more(uri, is_fetch));
         }
-        Err(OpenError::SessionToken) => {
-            let error = Error::refused(
-                "Shopify does not confirm this sign-in",
-                "Close this page and open Pagecast again from the list of apps in your Shopify \
-                 admin. If it stays like this, install the app once more.",
-            );
-            instead(failed(error, &bridge, is_fetch))
-        }
+        Err(OpenError::SessionToken) => sorry(
+            StatusCode::FORBIDDEN,
+            "Shopify does not confirm this sign-in",
+            "Close this page and open Pagecast again from the list of apps in your Shopify admin. \
+             If it stays like this, install the app once more.",
+        ),
         Err(OpenError::Shopify(why)) => {
             tracing::warn!("A shop could not be installed at its first open: {why}");
-            let error = Error::refused(
+            sorry(
+                StatusCode::SERVICE_UNAVAILABLE,
                 "Shopify does not answer at the moment",
                 "Pagecast needs its access to your shop before it can start, and Shopify did not \
                  hand it out. Nothing is lost: load this page again in a minute.",
-            );
-            instead(failed(error, &bridge, is_fetch))
+            )
         }
-        Err(OpenError::Other(error)) => instead(failed(Error::Internal(error), &bridge, is_fetch)),
-    }
+        Err(OpenError::Other(error)) => Failure::of(Error::Internal(error)),
+    };
+    instead(failed(&failure, &bridge, is_fetch))
 }
 
 async fn open(
@@ -265,24 +263,29 @@ fn once_more(uri: &Uri, is_fetch: bool) -> Response {
 }
 
 fn refused(status: StatusCode) -> Response {
-    let failure = Failure {
+    let failure = sorry(
         status,
-        title: "Shopify does not confirm who you are".to_owned(),
-        heading: "Shopify does not confirm who you are".to_owned(),
-        detail: "Open Pagecast again from the list of apps in your Shopify admin.".to_owned(),
-        number: None,
-    };
+        "Shopify does not confirm who you are",
+        "Open Pagecast again from the list of apps in your Shopify admin.",
+    );
     let mut response = draw(&failure, None, true);
     *response.body_mut() = failure.detail.into();
     framed(&mut response, None);
     response
 }
 
-fn failed(error: Error, bridge: &Bridge, is_fetch: bool) -> Response {
-    let mut response = error.into_response();
-    if let Some(failure) = response.extensions().get::<Failure>() {
-        response = draw(failure, None, is_fetch);
+fn sorry(status: StatusCode, title: &str, detail: &str) -> Failure {
+    Failure {
+        status,
+        title: title.to_owned(),
+        heading: title.to_owned(),
+        detail: detail.to_owned(),
+        number: None,
     }
+}
+
+fn failed(failure: &Failure, bridge: &Bridge, is_fetch: bool) -> Response {
+    let mut response = draw(failure, None, is_fetch);
     framed(&mut response, Some(&bridge.shop));
     response
 }
