@@ -75,6 +75,8 @@ impl App {
             http.clone(),
             shopify::Settings {
                 admin_url: config.shopify.admin_url.clone(),
+                client_id: config.shopify.api_key.clone(),
+                client_secret: config.shopify.api_secrets.first().cloned(),
             },
         );
         let klaviyo = klaviyo::Client::new(

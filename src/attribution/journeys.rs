@@ -4,18 +4,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use secrecy::SecretString;
-
 use crate::app::App;
 use crate::attribution::credit::MatchedBy;
 use crate::attribution::evidence::Evidence;
 use crate::attribution::touches::{self, Kept, Verdict};
 use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
+use crate::shopify::Error;
 use crate::shopify::admin::Journey;
-use crate::shopify::{Error, ShopDomain};
 use crate::store::Conn;
 use crate::store::ids::WorkspaceId;
-use crate::workspaces;
+use crate::workspaces::{self, Shop};
 
 const SCHEDULE: [Millis; 3] = [5 * MINUTE, HOUR, DAY];
 /// When a click that the order names is looked for again.
@@ -109,27 +107,15 @@ pub async fn sweep_journeys(app: &App) -> anyhow::Result<usize> {
 
 /// The shops asked in this sweep, each looked up once.
 #[derive(Default)]
-struct Shops(HashMap<WorkspaceId, Option<(ShopDomain, SecretString)>>);
+struct Shops(HashMap<WorkspaceId, Option<Shop>>);
 
 impl Shops {
-    async fn of(
-        &mut self,
-        app: &App,
-        ws: WorkspaceId,
-    ) -> anyhow::Result<Option<&(ShopDomain, SecretString)>> {
+    async fn of(&mut self, app: &App, ws: WorkspaceId) -> anyhow::Result<Option<&Shop>> {
         if let Entry::Vacant(vacant) = self.0.entry(ws) {
-            vacant.insert(shop(app, ws).await?);
+            vacant.insert(workspaces::shop(app, ws).await?);
         }
         Ok(self.0.get(&ws).and_then(Option::as_ref))
     }
-}
-
-async fn shop(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<(ShopDomain, SecretString)>> {
-    let Some(shop) = workspaces::shop(app, ws).await? else {
-        return Ok(None);
-    };
-    let token = workspaces::shop_token(app, shop.id).await?;
-    Ok(token.map(|token| (shop.domain, token)))
 }
 
 /// Takes due orders by moving each on to its next question, so that a crash asks no more often.
@@ -170,15 +156,14 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
         return Ok(false);
     }
     let shop = shops.of(app, order.workspace_id).await?;
-    let (Some((domain, token)), Ok(shop_order_id)) = (shop, order.shop_order_id.parse::<i64>())
-    else {
+    let (Some(shop), Ok(shop_order_id)) = (shop, order.shop_order_id.parse::<i64>()) else {
         return Ok(false);
     };
-    let asked = app
-        .shopify
-        .order_journey(domain, token, shop_order_id)
-        .await;
-    let journey = match asked {
+    let (shopify, domain) = (&app.shopify, &shop.domain);
+    let asked = workspaces::ask_shop(app, shop, |token| async move {
+        shopify.order_journey(domain, &token, shop_order_id).await
+    });
+    let journey = match asked.await? {
         Ok(journey) => journey.unwrap_or_default(),
         Err(Error::Retry { after, .. }) => {
             let due = app.clock.now() + after.max(SECOND);

@@ -91,6 +91,10 @@ fn configuration(report: &mut Report, config: &Config) {
     }
     let missing = [
         (
+            config.shopify.api_key.is_none(),
+            "SHOPIFY_API_KEY is not set: Pagecast does not open inside Shopify's admin.",
+        ),
+        (
             config.shopify.api_secrets.is_empty(),
             "SHOPIFY_API_SECRET is not set: Shopify's webhooks are refused.",
         ),
@@ -174,8 +178,12 @@ async fn shop(report: &mut Report, app: &App, ws: WorkspaceId, name: &str) -> an
                 report.ok(&format!("{name}: the shop's webhooks come to {address}."));
             } else {
                 report.warn(
-                    &format!("{name}: no webhooks come for {}.", missing.join(", ")),
-                    "Deploy shopify.app.toml, or connect the shop again.",
+                    &format!(
+                        "{name}: the shop has no subscriptions of its own for {}.",
+                        missing.join(", ")
+                    ),
+                    "They come all the same where shopify.app.toml is deployed; else connect the \
+                     shop again.",
                 );
             }
         }

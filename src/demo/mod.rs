@@ -118,6 +118,7 @@ fn environment(sandbox: &Sandbox, folder: &Path, url: &str) -> HashMap<&'static 
         ("PUBLIC_URL", url.to_owned()),
         ("BIND", url.trim_start_matches("http://").to_owned()),
         ("SECRET_KEY", STANDARD.encode(key)),
+        ("SHOPIFY_API_KEY", secrets.shopify_key),
         ("SHOPIFY_API_SECRET", secrets.shopify_secret),
         ("SHOPIFY_ADMIN_URL", sandbox.shopify.url()),
         ("META_APP_ID", secrets.app_id),

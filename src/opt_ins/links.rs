@@ -61,6 +61,19 @@ impl From<sqlx::Error> for LinkError {
     }
 }
 
+impl LinkError {
+    /// Somebody else made the same standing link first.
+    fn is_taken(&self) -> bool {
+        let Self::Other(error) = self else {
+            return false;
+        };
+        let database = error
+            .downcast_ref::<sqlx::Error>()
+            .and_then(sqlx::Error::as_database_error);
+        database.is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: LinkId,
@@ -104,14 +117,71 @@ impl Row {
 }
 
 pub async fn create_link(app: &App, ws: WorkspaceId, new: NewLink) -> Result<Link, LinkError> {
-    let pages = workspaces::pages(app, ws).await?;
-    let page = pages
-        .iter()
-        .find(|page| page.state == "active")
-        .or(pages.first());
-    let Some(page) = page else {
-        return Err(LinkError::NoPage);
+    let page = speaking_page(app, ws).await?;
+    insert(app, &page, new, None).await
+}
+
+/// The one link that stands in a place, as `storefront`, for the workspace's Page: found, or made
+/// when it is first asked for.
+pub async fn standing_link(
+    app: &App,
+    ws: WorkspaceId,
+    place: &'static str,
+    name: &'static str,
+) -> Result<Link, LinkError> {
+    let page = speaking_page(app, ws).await?;
+    if let Some(link) = standing(app, &page, place).await? {
+        return Ok(link);
+    }
+    let new = NewLink {
+        name: name.to_owned(),
+        source: place.to_owned(),
+        ..NewLink::default()
     };
+    match insert(app, &page, new, Some(place)).await {
+        Err(error) if error.is_taken() => match standing(app, &page, place).await? {
+            Some(link) => Ok(link),
+            None => Err(error),
+        },
+        made => made,
+    }
+}
+
+/// The Page that new links lead to.
+async fn speaking_page(app: &App, ws: WorkspaceId) -> Result<workspaces::Page, LinkError> {
+    let mut pages = workspaces::pages(app, ws).await?;
+    if pages.is_empty() {
+        return Err(LinkError::NoPage);
+    }
+    let active = pages.iter().position(|page| page.state == "active");
+    Ok(pages.swap_remove(active.unwrap_or(0)))
+}
+
+async fn standing(
+    app: &App,
+    page: &workspaces::Page,
+    place: &str,
+) -> Result<Option<Link>, sqlx::Error> {
+    let sql = format!(
+        "{SELECT} WHERE l.workspace_id = $1 AND l.page_id = $2 AND l.standing = $3
+           AND l.archived_at IS NULL"
+    );
+    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(page.workspace)
+        .bind(page.id)
+        .bind(place)
+        .fetch_optional(app.db.pool())
+        .await?;
+    Ok(row.map(|row| row.into_link(app)))
+}
+
+async fn insert(
+    app: &App,
+    page: &workspaces::Page,
+    new: NewLink,
+    standing: Option<&str>,
+) -> Result<Link, LinkError> {
+    let ws = page.workspace;
     let id: LinkId = app.ids.next();
     let given = new
         .consent_text
@@ -130,8 +200,8 @@ pub async fn create_link(app: &App, ws: WorkspaceId, new: NewLink) -> Result<Lin
     sqlx::query(
         "INSERT INTO opt_in_links (id, workspace_id, page_id, name, source, slug, consent_text,
              customer_id, email_hash, email_sealed, phone_hash, phone_sealed, checkout_token,
-             created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             standing, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(id)
     .bind(ws)
@@ -146,6 +216,7 @@ pub async fn create_link(app: &App, ws: WorkspaceId, new: NewLink) -> Result<Lin
     .bind(new.known.phone_hash())
     .bind(seal("phone", new.known.phone.as_ref())?)
     .bind(new.checkout_token.as_deref().map(clean))
+    .bind(standing)
     .bind(app.clock.now())
     .execute(app.db.writer())
     .await?;

@@ -8,6 +8,6 @@ mod resync;
 
 pub use arrive::{arrive, ask_again, shown};
 pub use leave::{SECOND_THOUGHTS, owe, take_out, tell_due};
-pub use links::{Link, LinkError, NewLink, create_link, link, link_by_slug, links};
+pub use links::{Link, LinkError, NewLink, create_link, link, link_by_slug, links, standing_link};
 pub use reference::{reference, resolve_reference};
 pub use resync::{resync_due, resync_page};

@@ -47,7 +47,9 @@ pub struct Config {
     pub app_secret: String,
     /// What the product answers the webhook handshake with.
     pub verify_token: String,
-    /// `SHOPIFY_API_SECRET`: signs Shopify's webhooks.
+    /// `SHOPIFY_API_KEY`: the app's client id.
+    pub shopify_key: String,
+    /// `SHOPIFY_API_SECRET`: signs Shopify's webhooks and session tokens.
     pub shopify_secret: String,
     pub klaviyo_client_id: String,
     pub klaviyo_client_secret: String,
@@ -67,6 +69,7 @@ impl Config {
             app_id: "1000000000000001".to_owned(),
             app_secret: "sandbox-meta-app-secret".to_owned(),
             verify_token: "sandbox-verify-token".to_owned(),
+            shopify_key: "sandbox-shopify-key".to_owned(),
             shopify_secret: "sandbox-shopify-secret".to_owned(),
             klaviyo_client_id: "sandbox-klaviyo-client".to_owned(),
             klaviyo_client_secret: "sandbox-klaviyo-secret".to_owned(),
@@ -159,6 +162,7 @@ pub async fn run_standalone(config: Config) -> anyhow::Result<()> {
             "META_WARM_UP_SECONDS",
             (config.warm_up_ms / 1_000).to_string(),
         ),
+        ("SHOPIFY_API_KEY", config.shopify_key.clone()),
         ("SHOPIFY_API_SECRET", config.shopify_secret.clone()),
         ("KLAVIYO_CLIENT_ID", config.klaviyo_client_id.clone()),
         (

@@ -31,6 +31,8 @@ pub struct AdminSession {
     pub shop: ShopDomain,
     /// Shopify's id of the member of staff.
     pub user_id: u64,
+    /// When Shopify issued the token: the app was installed then.
+    pub issued_at: Millis,
 }
 
 /// A buyer at the checkout or in a customer account.
@@ -89,12 +91,17 @@ impl Verifier {
         if claims.iss.as_deref() != Some(&format!("https://{host}/admin")) {
             return Err(Rejected::Claim("iss"));
         }
+        let issued_at = claims.nbf.and_then(millis).ok_or(Rejected::Claim("nbf"))?;
         let user_id = claims
             .sub
             .filter(|sub| sub.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|sub| sub.parse().ok())
             .ok_or(Rejected::Claim("sub"))?;
-        Ok(AdminSession { shop, user_id })
+        Ok(AdminSession {
+            shop,
+            user_id,
+            issued_at,
+        })
     }
 
     /// A token of a checkout or customer-account extension: no `iss`, `dest` with or without

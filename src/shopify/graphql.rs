@@ -25,11 +25,7 @@ impl Client {
         query: &str,
         variables: Value,
     ) -> Result<T, Error> {
-        let base = self.settings.admin_url.replace("{shop}", shop.as_str());
-        let url = format!(
-            "{}/admin/api/{API_VERSION}/graphql.json",
-            base.trim_end_matches('/')
-        );
+        let url = format!("{}/admin/api/{API_VERSION}/graphql.json", self.admin(shop));
         let request = self
             .http
             .post(&url)

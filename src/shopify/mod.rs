@@ -5,10 +5,13 @@ pub mod auth;
 pub mod graphql;
 pub mod money;
 pub mod payloads;
+pub mod tokens;
 pub mod webhooks;
 
 mod read;
 mod refunds;
+
+use secrecy::SecretString;
 
 use crate::clock::Millis;
 use crate::http_client::HttpClient;
@@ -16,10 +19,13 @@ use crate::http_client::HttpClient;
 /// The version every call and every webhook subscription names.
 pub const API_VERSION: &str = "2026-10";
 
-/// Where shops' Admin APIs stand: `SHOPIFY_ADMIN_URL`, in which `{shop}` is replaced.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where shops' Admin APIs stand: `SHOPIFY_ADMIN_URL`, in which `{shop}` is replaced.
     pub admin_url: String,
+    pub client_id: Option<String>,
+    /// The current one of a rotation.
+    pub client_secret: Option<SecretString>,
 }
 
 /// Speaks Admin GraphQL to any shop. Cheap to clone.
@@ -32,6 +38,12 @@ pub struct Client {
 impl Client {
     pub fn new(http: HttpClient, settings: Settings) -> Self {
         Self { http, settings }
+    }
+
+    /// The address of the shop's admin, without a trailing slash.
+    fn admin(&self, shop: &ShopDomain) -> String {
+        let url = self.settings.admin_url.replace("{shop}", shop.as_str());
+        url.trim_end_matches('/').to_owned()
     }
 }
 
@@ -50,6 +62,11 @@ impl ShopDomain {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What the merchant calls it in addresses: `harbour` of `harbour.myshopify.com`.
+    pub fn handle(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
     }
 }
 

@@ -4,6 +4,7 @@ pub mod api;
 pub mod hooks;
 pub mod ops;
 pub mod pages;
+pub mod proxy;
 pub mod public;
 mod qr;
 
@@ -25,6 +26,7 @@ pub fn router(web: Web) -> Router {
         .merge(ops::router())
         .merge(hooks::router())
         .merge(public::router())
+        .merge(proxy::router())
         .merge(api::router(&web))
         .merge(pages::router(&web))
         .with_state(web)

@@ -67,7 +67,8 @@ pub(super) async fn apply(
         }
         "app/scopes_update" => {
             let scopes = ScopesUpdate::parse(&delivery.body).map_err(Trouble::unreadable)?;
-            workspaces::shop_scopes_changed(conn, shop.id, &scopes.current).await?;
+            let at = delivery.triggered_at.unwrap_or(delivery.received_at);
+            workspaces::shop_scopes_changed(conn, shop.id, &scopes.current, at).await?;
         }
         "products/update" => {
             let product = Product::parse(&delivery.body).map_err(Trouble::unreadable)?;

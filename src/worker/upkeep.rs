@@ -61,6 +61,7 @@ pub(super) async fn run(app: &App) -> anyhow::Result<()> {
         opt_ins::resync_due(app).await,
         workspaces::set_up_due(app).await,
         opt_ins::tell_due(app).await,
+        workspaces::renew_idle_shops(app).await,
         forget(app).await,
         app.queue.prune().await,
     ];

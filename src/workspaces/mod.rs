@@ -2,15 +2,18 @@
 //! their row, tokens that only we check are kept as hashes.
 
 mod access;
+mod installs;
 mod klaviyo;
 mod pages;
 mod set_up;
+mod shop_tokens;
 mod shops;
 
 pub use access::{
     ApiToken, LoginLink, authenticate, create_token, login_link, open_login, revoke_token, session,
     sign_out, tokens,
 };
+pub use installs::{OpenError, Opening, open_shop};
 pub use klaviyo::{
     KlaviyoSecret, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
     klaviyo_webhook_secret,
@@ -20,8 +23,9 @@ pub use pages::{
     page_unblocked, pages,
 };
 pub use set_up::set_up_due;
+pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};
 pub use shops::{
-    Shop, connect_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed, shop_token,
+    Shop, connect_shop, installed_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed,
     shop_uninstalled,
 };
 
@@ -30,7 +34,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::app::App;
 use crate::store::ids::WorkspaceId;
-use crate::store::{clean, sealed};
+use crate::store::{Conn, clean, sealed};
 
 /// A workspace and its settings.
 #[derive(Clone, Debug)]
@@ -55,6 +59,13 @@ pub async fn create(app: &App, name: &str) -> anyhow::Result<WorkspaceId> {
         name.chars().count() <= 100,
         "The name of a workspace has at most 100 characters; choose a shorter one."
     );
+    let mut tx = app.db.begin().await?;
+    let id = insert(app, &mut tx, &name).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+async fn insert(app: &App, conn: &mut Conn, name: &str) -> anyhow::Result<WorkspaceId> {
     let id: WorkspaceId = app.ids.next();
     let key = sealed::random_token("", 32);
     let key = app.keys.seal(&flow_key_context(id), key.expose_secret())?;
@@ -65,7 +76,7 @@ pub async fn create(app: &App, name: &str) -> anyhow::Result<WorkspaceId> {
     .bind(name)
     .bind(key)
     .bind(app.clock.now())
-    .execute(app.db.writer())
+    .execute(conn)
     .await
     .context("keep the workspace")?;
     Ok(id)

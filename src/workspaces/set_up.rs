@@ -3,7 +3,7 @@
 
 use secrecy::SecretString;
 
-use super::{klaviyo, pages, shops};
+use super::{klaviyo, pages, shop_tokens, shops};
 use crate::app::App;
 use crate::clock::{DAY, MINUTE, Millis};
 use crate::meta::{self, Class};
@@ -125,11 +125,14 @@ pub async fn set_up_due(app: &App) -> anyhow::Result<()> {
         set_up_again(app, id).await?;
     }
     for (id, domain) in due_shops(app).await? {
-        if let (Some(domain), Some(token)) = (
-            ShopDomain::parse(&domain),
-            shops::shop_token(app, id).await?,
-        ) {
-            shops::set_up_again(app, id, &domain, &token).await?;
+        let Some(domain) = ShopDomain::parse(&domain) else {
+            continue;
+        };
+        match shop_tokens::shop_token(app, id).await {
+            Ok(Some(token)) => shops::set_up_again(app, id, &domain, &token).await?,
+            Ok(None) => {}
+            // One shop whose token cannot be renewed now must not hold up the others.
+            Err(error) => tracing::warn!(shop.id = %id, "the shop waits: {error:#}"),
         }
     }
     for ws in due_klaviyo(app).await? {

@@ -4,6 +4,7 @@ use anyhow::{Context, anyhow, bail};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::set_up::Left;
+use super::shop_tokens::token_context;
 use crate::app::App;
 use crate::clock::Millis;
 use crate::shopify::admin::ShopInfo;
@@ -20,6 +21,8 @@ pub struct Shop {
     pub name: Option<String>,
     pub currency: Option<String>,
     pub installed_at: i64,
+    /// Shopify no longer takes our token: the merchant has to open the app there.
+    pub needs_reauth: bool,
 }
 
 /// Takes over the shop's name, currency and time zone, subscribes webhooks, and keeps the token.
@@ -60,7 +63,9 @@ pub async fn connect_shop(
          VALUES ($1, $2, $3, $4, COALESCE($5, ''), $6, $7) \
          ON CONFLICT (id) DO UPDATE SET token_sealed = excluded.token_sealed, \
            scopes = COALESCE($5, shops.scopes), installed_at = excluded.installed_at, \
-           setup_due_at = excluded.setup_due_at, uninstalled_at = NULL, redacted_at = NULL",
+           setup_due_at = excluded.setup_due_at, uninstalled_at = NULL, redacted_at = NULL, \
+           token_expires_at = NULL, refresh_token_sealed = NULL, refresh_expires_at = NULL, \
+           token_at = NULL, renewing_until = 0, reauth_at = NULL, exchange_due_at = NULL",
     )
     .bind(id)
     .bind(ws)
@@ -243,7 +248,7 @@ fn plain(error: &shopify::Error) -> anyhow::Error {
 /// The workspace's installed shop.
 pub async fn shop(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Shop>> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, workspace_id, domain, name, currency, installed_at FROM shops \
+        "SELECT id, workspace_id, domain, name, currency, installed_at, reauth_at FROM shops \
          WHERE workspace_id = $1 AND uninstalled_at IS NULL ORDER BY id DESC LIMIT 1",
     )
     .bind(ws)
@@ -252,10 +257,22 @@ pub async fn shop(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Shop>> {
     row.map(Row::shop).transpose()
 }
 
+/// The shop with this domain, if the app is installed there.
+pub async fn installed_shop(app: &App, domain: &ShopDomain) -> anyhow::Result<Option<Shop>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, workspace_id, domain, name, currency, installed_at, reauth_at FROM shops \
+         WHERE domain = $1 AND uninstalled_at IS NULL",
+    )
+    .bind(domain.as_str())
+    .fetch_optional(app.db.pool())
+    .await?;
+    row.map(Row::shop).transpose()
+}
+
 /// The installed shop with this domain (or, when none is, the one last uninstalled).
 pub async fn shop_by_domain(conn: &mut Conn, domain: &str) -> anyhow::Result<Option<Shop>> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, workspace_id, domain, name, currency, installed_at FROM shops \
+        "SELECT id, workspace_id, domain, name, currency, installed_at, reauth_at FROM shops \
          WHERE domain = $1 \
          ORDER BY CASE WHEN uninstalled_at IS NULL THEN 0 ELSE 1 END, uninstalled_at DESC LIMIT 1",
     )
@@ -265,51 +282,63 @@ pub async fn shop_by_domain(conn: &mut Conn, domain: &str) -> anyhow::Result<Opt
     row.map(Row::shop).transpose()
 }
 
-pub async fn shop_token(app: &App, id: ShopId) -> anyhow::Result<Option<SecretString>> {
-    let sealed: Option<Option<String>> = sqlx::query_scalar(
-        "SELECT token_sealed FROM shops WHERE id = $1 AND uninstalled_at IS NULL",
-    )
-    .bind(id)
-    .fetch_optional(app.db.pool())
-    .await?;
-    sealed
-        .flatten()
-        .map(|sealed| app.keys.open(&token_context(id), &sealed))
-        .transpose()
-}
-
-/// The merchant removed the app at `at`: the token is dead and dropped. A notice from before the
-/// present installation changes nothing; `false` then.
+/// The merchant removed the app at `at`: the tokens are dead and dropped. A notice from before the
+/// present installation, or from before Shopify last opened the app, removes nothing but tokens
+/// that are as old; `false` then.
 pub async fn shop_uninstalled(conn: &mut Conn, id: ShopId, at: Millis) -> anyhow::Result<bool> {
     let done = sqlx::query(
-        "UPDATE shops SET uninstalled_at = $2, token_sealed = NULL \
-         WHERE id = $1 AND uninstalled_at IS NULL AND installed_at <= $2",
+        "UPDATE shops SET uninstalled_at = $2, token_sealed = NULL, token_expires_at = NULL, \
+           refresh_token_sealed = NULL, refresh_expires_at = NULL, renewing_until = 0 \
+         WHERE id = $1 AND uninstalled_at IS NULL AND installed_at <= $2 AND opened_at <= $2",
+    )
+    .bind(id)
+    .bind(at)
+    .execute(&mut *conn)
+    .await?;
+    if done.rows_affected() > 0 {
+        return Ok(true);
+    }
+    // Installed again, and we did not notice: what was handed out before died with that
+    // installation, and the next request from the admin brings new ones.
+    sqlx::query(
+        "UPDATE shops SET token_sealed = NULL, token_expires_at = NULL, \
+           refresh_token_sealed = NULL, refresh_expires_at = NULL, renewing_until = 0 \
+         WHERE id = $1 AND uninstalled_at IS NULL AND token_at <= $2",
     )
     .bind(id)
     .bind(at)
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(false)
 }
 
+/// The merchant granted other scopes at `at`. A token of ours that is older has to be exchanged;
+/// what was told later than this stands.
 pub async fn shop_scopes_changed(
     conn: &mut Conn,
     id: ShopId,
     scopes: &[String],
+    at: Millis,
 ) -> anyhow::Result<()> {
-    sqlx::query("UPDATE shops SET scopes = $2 WHERE id = $1")
-        .bind(id)
-        .bind(clean(&scopes.join(",")))
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "UPDATE shops SET scopes = $2, scopes_at = $3, \
+           exchange_due_at = CASE WHEN refresh_token_sealed IS NULL THEN NULL ELSE $3 END \
+         WHERE id = $1 AND scopes_at < $3",
+    )
+    .bind(id)
+    .bind(clean(&scopes.join(",")))
+    .bind(at)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
 /// Shopify demanded that the shop's data goes: its token and name with it.
 pub async fn shop_redacted(conn: &mut Conn, ws: WorkspaceId, at: Millis) -> anyhow::Result<()> {
     sqlx::query(
-        "UPDATE shops SET token_sealed = NULL, name = NULL, redacted_at = $2, \
-                          uninstalled_at = COALESCE(uninstalled_at, $2) \
+        "UPDATE shops SET token_sealed = NULL, token_expires_at = NULL, \
+                          refresh_token_sealed = NULL, refresh_expires_at = NULL, name = NULL, \
+                          redacted_at = $2, uninstalled_at = COALESCE(uninstalled_at, $2) \
          WHERE workspace_id = $1",
     )
     .bind(ws)
@@ -327,6 +356,7 @@ struct Row {
     name: Option<String>,
     currency: Option<String>,
     installed_at: i64,
+    reauth_at: Option<i64>,
 }
 
 impl Row {
@@ -339,12 +369,9 @@ impl Row {
             name: self.name,
             currency: self.currency,
             installed_at: self.installed_at,
+            needs_reauth: self.reauth_at.is_some(),
         })
     }
-}
-
-fn token_context(id: ShopId) -> String {
-    format!("shops.token:{id}")
 }
 
 #[cfg(test)]

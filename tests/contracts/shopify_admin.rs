@@ -45,9 +45,46 @@ fn every_topic_we_subscribe_to_exists() {
     }
 }
 
+#[test]
+fn the_app_asks_for_the_scopes_that_its_topics_and_calls_need_and_for_no_other() {
+    let app = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/shopify.app.toml"));
+    let app = app.unwrap();
+    let line = app.lines().find(|line| line.starts_with("scopes = "));
+    let asked: Vec<&str> = line
+        .unwrap()
+        .split('"')
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .collect();
+    let known = fixture("shopify/webhook_topics.json");
+    let mut needed = vec!["write_app_proxy"];
+    for (name, topic) in TOPICS {
+        let rows = known["topics"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["enum"] == *name).unwrap();
+        let any = row["any_scope"].as_array().unwrap();
+        let used = asked
+            .iter()
+            .find(|scope| any.iter().any(|one| one == **scope));
+        assert!(
+            any.is_empty() || used.is_some(),
+            "{topic} needs one of {any:?}"
+        );
+        needed.extend(used);
+    }
+    for scope in asked {
+        assert!(
+            needed.contains(&scope),
+            "{scope} is asked for and not needed"
+        );
+    }
+}
+
 fn client(url: &str) -> (Client, ShopDomain, SecretString) {
     let settings = Settings {
         admin_url: format!("{url}/{{shop}}"),
+        client_id: Some("client".to_owned()),
+        client_secret: Some("hush".into()),
     };
     let shop = ShopDomain::parse("a-shop.myshopify.com").unwrap();
     (

@@ -10,15 +10,15 @@ use serde_json::json;
 
 use crate::support::{Engine, Story};
 
-struct Browser {
-    page: Client,
+pub(crate) struct Browser {
+    pub(crate) page: Client,
     driver: Child,
     _profile: tempfile::TempDir,
 }
 
 impl Browser {
     /// `None` where chromedriver or Chromium is not installed.
-    async fn start(width: u32) -> Option<Self> {
+    pub(crate) async fn start(width: u32, flags: &[String]) -> Option<Self> {
         let there = |program: &str| {
             Command::new(program)
                 .arg("--version")
@@ -48,7 +48,7 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         let size = format!("--window-size={width},900");
         let folder = format!("--user-data-dir={}", profile.path().display());
-        let arguments = [
+        let mut arguments = vec![
             "--headless=new",
             "--no-sandbox",
             "--disable-gpu",
@@ -60,6 +60,7 @@ impl Browser {
             &size,
             &folder,
         ];
+        arguments.extend(flags.iter().map(String::as_str));
         let wanted = json!({"goog:chromeOptions": {"args": arguments,
             "mobileEmulation": {"deviceMetrics": {"width": width, "height": 900, "pixelRatio": 1.0,
                 "touch": false, "mobile": false}}}});
@@ -80,14 +81,14 @@ impl Browser {
         panic!("the browser does not start");
     }
 
-    async fn types(&self, field: &str, text: &str) {
+    pub(crate) async fn types(&self, field: &str, text: &str) {
         let field = self.page.find(Locator::Id(field)).await.unwrap();
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
     /// Presses the button or link, scrolled into view as a person would have it.
-    async fn presses(&self, css: &str) {
+    pub(crate) async fn presses(&self, css: &str) {
         let script = "const b = [...document.querySelectorAll(arguments[0])]
                           .find(b => b.offsetParent !== null || b.getClientRects().length);
                       if (!b) throw new Error('nothing to press: ' + arguments[0]);
@@ -96,7 +97,7 @@ impl Browser {
     }
 
     /// Waits until the page says so; what it says instead is in the failure.
-    async fn sees(&self, words: &str) {
+    pub(crate) async fn sees(&self, words: &str) {
         let mut text = String::new();
         for _ in 0..100 {
             if let Ok(body) = self.page.find(Locator::Css("body")).await {
@@ -111,7 +112,7 @@ impl Browser {
     }
 
     /// Nothing sticks out of the window to the side.
-    async fn fits(&self) {
+    pub(crate) async fn fits(&self) {
         let over = self
             .page
             .execute(
@@ -126,7 +127,7 @@ impl Browser {
         );
     }
 
-    async fn ends(mut self) {
+    pub(crate) async fn ends(mut self) {
         self.page.close().await.ok();
         self.driver.kill().ok();
         self.driver.wait().ok();
@@ -134,7 +135,7 @@ impl Browser {
 }
 
 async fn a_merchant_sends_a_campaign(width: u32) {
-    let Some(browser) = Browser::start(width).await else {
+    let Some(browser) = Browser::start(width, &[]).await else {
         return;
     };
     let story = Story::start(Engine::Sqlite).await;

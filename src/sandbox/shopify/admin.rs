@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::graphql::{Document, Root};
+use super::tokens::Worth;
 use super::{BUCKET, NEWEST, RESTORED_A_SECOND, Shop, Shopify, Subscription, VERSIONS, bodies};
 use crate::clock::rfc3339;
 
@@ -89,10 +90,18 @@ impl Shopify {
                 .push(format!("shopify: /{domain}/admin/api/{version}"));
             return (StatusCode::NOT_FOUND, json!({ "errors": "Not Found" }));
         };
-        if token != Some(shop.token.as_str()) || !shop.installed {
-            let text =
-                "[API] Invalid API key or access token (unrecognized login or wrong password)";
-            return (StatusCode::UNAUTHORIZED, json!({ "errors": text }));
+        match shop.worth(token, now) {
+            Worth::Good => {}
+            Worth::NonExpiring => {
+                let text =
+                    "[API] Non-expiring access tokens are no longer accepted for the Admin API.";
+                return (StatusCode::FORBIDDEN, json!({ "errors": text }));
+            }
+            Worth::Nothing => {
+                let text =
+                    "[API] Invalid API key or access token (unrecognized login or wrong password)";
+                return (StatusCode::UNAUTHORIZED, json!({ "errors": text }));
+            }
         }
         let json_sent = headers
             .get("content-type")

@@ -7,6 +7,7 @@ mod shoppers;
 mod storefront;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -51,6 +52,9 @@ pub struct Shopify {
 struct Inner {
     world: World,
     address: SocketAddr,
+    client_id: String,
+    app_secret: String,
+    /// What webhooks and session tokens are signed with now.
     secret: Mutex<String>,
     newer_headers: AtomicBool,
     journeys_ready: AtomicBool,
@@ -75,7 +79,10 @@ struct Shop {
     id: i64,
     domain: String,
     name: String,
+    /// Given by hand; it does not expire.
     token: String,
+    /// What the token endpoint gave out since the app was installed.
+    grants: Vec<tokens::Grant>,
     installed: bool,
     scopes: Vec<String>,
     currency: String,
@@ -131,6 +138,8 @@ impl Shopify {
             inner: Arc::new(Inner {
                 world,
                 address,
+                client_id: config.shopify_key.clone(),
+                app_secret: config.shopify_secret.clone(),
                 secret: Mutex::new(config.shopify_secret.clone()),
                 newer_headers: AtomicBool::new(false),
                 journeys_ready: AtomicBool::new(true),
@@ -164,6 +173,10 @@ impl Shopify {
             .route(
                 "/{shop}/admin/api/{version}/graphql.json",
                 post(admin::graphql),
+            )
+            .route(
+                "/{shop}/admin/oauth/access_token",
+                post(tokens::access_token),
             )
             .route("/{shop}/storefront", get(storefront::page))
             .route("/{shop}/storefront/buy", post(storefront::buy))
@@ -203,6 +216,7 @@ impl Shopify {
                 domain: domain.to_owned(),
                 name: words.collect::<Vec<_>>().join(" "),
                 token: token.to_owned(),
+                grants: Vec::new(),
                 installed: true,
                 scopes: SCOPES.iter().map(|&s| s.to_owned()).collect(),
                 currency: "USD".to_owned(),

@@ -322,6 +322,7 @@ impl Shopify {
     pub fn uninstalls(&self) -> anyhow::Result<()> {
         let body = self.with_shop(|shop| {
             shop.installed = false;
+            shop.grants.clear();
             bodies::shop_body(shop)
         })?;
         self.tell("app/uninstalled", body)

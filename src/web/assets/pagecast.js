@@ -98,8 +98,75 @@
     /* a dialog that came open with the page holds the rest back */
     $$("dialog[data-open]", root).forEach(d => { d.removeAttribute("data-open"); d.close(); d.showModal(); });
     /* a toast that came with the page */
-    $$(".toast[data-toast]", root).forEach(t => setTimeout(() => t.remove(), 6000));
+    $$(".toast[data-toast]", root).forEach(t => {
+      if (embedded() && window.shopify?.toast) { t.remove(); toast(t.textContent); }
+      else setTimeout(() => t.remove(), 6000);
+    });
+    title();
   };
+
+  /* Inside Shopify's admin. */
+  if (embedded()) {
+    const shop = document.documentElement.dataset.shop;
+    const here = new URLSearchParams(location.search);
+    const kept = { embedded: "1", shop, host: here.get("host") ?? btoa("admin.shopify.com/store/" + shop.split(".")[0]).replace(/=+$/, "") };
+    const passing = ["id_token", "hmac", "session", "timestamp", "locale", "appLoadId", "toast"];
+    /* What a reload needs stays in the address; what proves or happens once does not. */
+    const carry = address => {
+      const url = new URL(address, location.href);
+      if (url.origin !== location.origin) return address;
+      passing.forEach(k => url.searchParams.delete(k));
+      Object.entries(kept).forEach(([k, v]) => url.searchParams.set(k, v));
+      return url.pathname + url.search + url.hash;
+    };
+    ["pushState", "replaceState"].forEach(name => {
+      const was = history[name];
+      history[name] = function (state, title, address) { return was.call(history, state, title, address == null ? address : carry(address)); };
+    });
+    history.replaceState(history.state, "", location.href);
+
+    /* App Bridge gives our fetches their session token; the mark tells them from documents. */
+    document.addEventListener("htmx:config:request", e => { e.detail.ctx.request.headers["X-Pagecast-Embedded"] = "1"; });
+
+    /* The admin's own navigation: gone to without reloading the frame. */
+    document.addEventListener("shopify:navigate", e => {
+      const href = e.target?.getAttribute?.("href");
+      if (!href) return;
+      const a = Object.assign(document.createElement("a"), { href, hidden: true });
+      document.body.append(a);
+      htmx.process(a);
+      a.click();
+    });
+
+    /* A download is a document of its own and would carry no token. */
+    on("click", 'a[download][href^="/app"]', async (a, e) => {
+      e.preventDefault();
+      const answer = await fetch(a.href, { headers: { "X-Pagecast-Embedded": "1" } });
+      if (!answer.ok) return toast("The file could not be loaded. Try again.", true);
+      const name = /filename="?([^";]+)/.exec(answer.headers.get("content-disposition") ?? "")?.[1] ?? "export";
+      const address = URL.createObjectURL(await answer.blob());
+      Object.assign(document.createElement("a"), { href: address, download: a.getAttribute("download") || name }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 60000);
+    });
+  }
+
+  /* Where Shopify draws the title bar, it gets this page's state, its actions and the way back. */
+  const title = () => {
+    const bar = $("s-page");
+    if (!embedded() || !bar || !customElements.get("s-page")) return;
+    document.documentElement.setAttribute("data-titled", "");
+    const mirror = (el, slot) => {
+      const b = Object.assign(document.createElement(slot === "breadcrumb-actions" ? "s-link" : "s-button"), { slot, textContent: el.textContent.trim() || el.ariaLabel });
+      if (slot === "breadcrumb-actions") b.setAttribute("href", el.getAttribute("href"));
+      else b.addEventListener("click", () => el.click());
+      bar.append(b);
+    };
+    bar.replaceChildren();
+    $$(".page-head .title .badge").forEach(b => bar.append(Object.assign(document.createElement("s-badge"), { slot: "accessory", textContent: b.textContent.trim() })));
+    $$(".page-head .crumb a").slice(-1).forEach(a => mirror(a, "breadcrumb-actions"));
+    $$(".page-head .actions :is(a.btn, button.btn, .menu li > *)").forEach(b => mirror(b, b.classList.contains("primary") ? "primary-action" : "secondary-actions"));
+  };
+
   ready(document);
   document.addEventListener("htmx:afterSwap", e => ready(e.target));
   /* the name in htmx 4; its target is what asked, not what was swapped */

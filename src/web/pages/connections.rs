@@ -70,6 +70,8 @@ struct ShopCard {
     domain: String,
     currency: String,
     installed: String,
+    /// Only the merchant opening the app in Shopify brings a token that works.
+    needs_reauth: bool,
 }
 
 struct KlaviyoCard {
@@ -158,6 +160,7 @@ fn view(
             domain: shop.domain.as_str().to_owned(),
             currency: shop.currency.unwrap_or_else(|| "Not known".to_owned()),
             installed: f.time(shop.installed_at),
+            needs_reauth: shop.needs_reauth,
         }),
         klaviyo: klaviyo_card(klaviyo),
         groups: groups
@@ -439,6 +442,7 @@ mod tests {
             name: None,
             currency: Some("USD".to_owned()),
             installed_at: NOW,
+            needs_reauth: true,
         };
         let group = profiles::Group {
             kind: GroupKind::Segment,
@@ -464,6 +468,7 @@ mod tests {
             "act_9",
             "pine.myshopify.com",
             "Xy1",
+            "Shopify no longer accepts our access",
         ] {
             assert!(html.contains(part), "{part}");
         }

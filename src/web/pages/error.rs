@@ -64,10 +64,11 @@ pub struct Failure {
     pub number: Option<String>,
 }
 
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        let failure = match self {
-            Self::NotFound => Failure {
+impl Failure {
+    /// What a person reads of an error; the cause of one of ours goes to the log.
+    pub fn of(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self {
                 status: StatusCode::NOT_FOUND,
                 title: "There is no such page".to_owned(),
                 heading: "Nothing is kept at this address".to_owned(),
@@ -76,24 +77,24 @@ impl IntoResponse for Error {
                     .to_owned(),
                 number: None,
             },
-            Self::Forbidden(detail) => Failure {
+            Error::Forbidden(detail) => Self {
                 status: StatusCode::FORBIDDEN,
                 title: "This was not done".to_owned(),
                 heading: "The request did not come from this admin".to_owned(),
                 detail: detail.to_owned(),
                 number: None,
             },
-            Self::Refused { title, detail } => Failure {
+            Error::Refused { title, detail } => Self {
                 status: StatusCode::CONFLICT,
                 heading: title.clone(),
                 title,
                 detail,
                 number: None,
             },
-            Self::Internal(error) => {
+            Error::Internal(error) => {
                 let number = quotable_number();
                 tracing::error!(error.number = %number, error = format!("{error:#}"), "page failed");
-                Failure {
+                Self {
                     status: StatusCode::INTERNAL_SERVER_ERROR,
                     title: "This page did not load".to_owned(),
                     heading: "The mistake is ours, and your campaigns keep running".to_owned(),
@@ -104,7 +105,13 @@ impl IntoResponse for Error {
                     number: Some(number),
                 }
             }
-        };
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let failure = Failure::of(self);
         let mut response = (failure.status, failure.heading.clone()).into_response();
         response.extensions_mut().insert(failure);
         response

@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod assets;
 pub mod chart;
+pub mod embedded;
 pub mod error;
 pub mod fields;
 pub mod format;
@@ -16,6 +17,7 @@ pub mod shell;
 pub mod words;
 
 mod automations;
+mod bounce;
 mod campaign_edit;
 mod campaign_form;
 mod campaign_log;
@@ -37,6 +39,8 @@ mod subscribers;
 mod webhooks;
 
 use axum::Router;
+use axum::extract::OriginalUri;
+use axum::http::{HeaderValue, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
@@ -64,9 +68,26 @@ pub fn router(web: &Web) -> Router<Web> {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(web.clone(), session::guard));
     Router::new()
-        .route("/", get(async || Redirect::to("/app")))
+        .route("/", get(to_the_admin))
         .merge(assets::router())
+        .merge(bounce::router())
         .merge(pages)
+}
+
+/// Shopify opens the app at its root, with all that the admin has to know.
+async fn to_the_admin(OriginalUri(uri): OriginalUri) -> Response {
+    let target = match uri.query() {
+        Some(query) => format!("/app?{query}"),
+        None => "/app".to_owned(),
+    };
+    let mut response = Redirect::to(&target).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    response
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{TOAST_COOKIE, see_other, toast_text};
+use super::embedded::{self, Admitted, Bridge, Claim};
 use super::error::{Error, Failure, draw};
 use super::format::Format;
 use super::shell::{Nav, Shell};
@@ -34,6 +35,8 @@ pub struct Session {
     pub is_part: bool,
     shop: Option<String>,
     toast: Option<String>,
+    /// The page runs inside Shopify's admin.
+    bridge: Option<Bridge>,
     now: Millis,
 }
 
@@ -53,6 +56,7 @@ impl Session {
             is_part: false,
             shop: Some("harbour-coffee.myshopify.com".to_owned()),
             toast: None,
+            bridge: None,
             now,
         }
     }
@@ -73,6 +77,7 @@ impl Session {
             workspace: self.workspace.name.clone(),
             shop: self.shop.clone(),
             toast: self.toast.clone(),
+            bridge: self.bridge.clone(),
             f: self.format(),
         }
     }
@@ -97,7 +102,9 @@ pub async fn guard(State(web): State<Web>, mut request: Request, next: Next) -> 
         .get("hx-request-type")
         .is_some_and(|kind| kind == "partial");
     let is_reading = request.method().is_safe();
-    if !is_reading && !comes_from_us(headers, &web.app.config.public_url) {
+    let claim = embedded::claim(&web.app.config.shopify, &request);
+    let is_proven = claim.as_ref().is_some_and(Claim::is_bearer);
+    if !is_reading && !is_proven && !comes_from_us(headers, &web.app.config.public_url) {
         let error = Error::Forbidden(
             "To keep others from acting in your name, changes are only taken from our own pages. \
              Open the page in this window and press the button there.",
@@ -107,17 +114,51 @@ pub async fn guard(State(web): State<Web>, mut request: Request, next: Next) -> 
     if request.uri().path() == SIGN_IN {
         return finish(next.run(request).await, None, is_part);
     }
-    let session = match open(&web, headers, is_part, is_reading).await {
+    let uri = request.uri().clone();
+    let session = match claim {
+        Some(claim) => match embedded::admit(&web, claim, &uri).await {
+            Ok(admitted) => inside(&web, admitted, &uri, is_part).await,
+            Err(instead) => return *instead,
+        },
+        None => alone(&web, headers, is_part, is_reading).await,
+    };
+    let session = match session {
         Ok(Some(session)) => session,
         Ok(None) => return finish(to_sign_in(is_part), None, is_part),
         Err(error) => return finish(Error::Internal(error).into_response(), None, is_part),
     };
     request.extensions_mut().insert(session.clone());
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    if session.bridge.is_some() {
+        embedded::carry_toast(&web.app, session.ws(), &mut response);
+    }
     finish(response, Some(&session), is_part)
 }
 
-async fn open(
+/// Inside Shopify's admin the session token says whose workspace it is.
+async fn inside(
+    web: &Web,
+    admitted: Admitted,
+    uri: &Uri,
+    is_part: bool,
+) -> anyhow::Result<Option<Session>> {
+    let app = &web.app;
+    let Some(workspace) = workspaces::find(app, admitted.workspace).await? else {
+        return Ok(None);
+    };
+    let toast = embedded::carried_toast(app, workspace.id, uri);
+    Ok(Some(Session {
+        workspace: Arc::new(workspace),
+        is_part,
+        shop: Some(admitted.bridge.shop.as_str().to_owned()),
+        toast: toast.filter(|_| !is_part),
+        bridge: Some(admitted.bridge),
+        now: app.clock.now(),
+    }))
+}
+
+/// Standing alone, the session's cookie does.
+async fn alone(
     web: &Web,
     headers: &HeaderMap,
     is_part: bool,
@@ -143,6 +184,7 @@ async fn open(
         is_part,
         shop: shop.map(|shop| shop.domain.as_str().to_owned()),
         toast: toast.and_then(toast_text),
+        bridge: None,
         now: web.app.clock.now(),
     }))
 }
@@ -161,6 +203,10 @@ fn finish(mut response: Response, session: Option<&Session>, is_part: bool) -> R
     if let Some(failure) = response.extensions().get::<Failure>() {
         let shell = session.map(|session| session.shell(Nav::Elsewhere, failure.title.clone()));
         response = draw(failure, shell.as_ref(), is_part);
+    }
+    if let Some(bridge) = session.and_then(|session| session.bridge.as_ref()) {
+        embedded::framed(&mut response, Some(&bridge.shop));
+        return response;
     }
     let was_shown = session.is_some_and(|session| session.toast.is_some());
     let headers = response.headers_mut();

@@ -1,5 +1,6 @@
 //! What stands around every page: navigation, workspace, toast, and how figures are written.
 
+use super::embedded::Bridge;
 use super::format::Format;
 
 /// Which entry of the navigation a page belongs to.
@@ -72,6 +73,8 @@ pub struct Shell {
     pub shop: Option<String>,
     /// What was just done, from the request before.
     pub toast: Option<String>,
+    /// What Shopify's admin needs around the page; `None` where the admin stands alone.
+    pub bridge: Option<Bridge>,
     /// Writes numbers, money and times: `{{ shell.f.number(n) }}`.
     pub f: Format,
 }
@@ -100,6 +103,7 @@ impl Shell {
             workspace: "Hollow Pine Coffee".to_owned(),
             shop: Some("hollow-pine.myshopify.com".to_owned()),
             toast: Some("Saved".to_owned()),
+            bridge: None,
             f: Format::new("America/Los_Angeles", 1_795_539_600_000),
         }
     }

@@ -1,5 +1,6 @@
 //! The stage on which stories play.
 
+pub(crate) mod admin;
 pub(crate) mod postgres;
 pub(crate) mod story;
 

@@ -27,6 +27,8 @@ pub(crate) const AD_ACCOUNT: &str = "act_220011223344";
 pub(crate) const KLAVIYO_KEY: &str = "pk_story";
 /// When every story begins: a Tuesday, 10:00 UTC.
 pub(crate) const BEGINNING: &str = "2026-11-24T10:00:00Z";
+/// What Shopify signed with before the app's secret was rotated.
+pub(crate) const FORMER_SECRET: &str = "former-shopify-secret";
 const SECRET_KEY: &str = "c3RvcmllcyBhcmUgc2VhbGVkIHdpdGggdGhpcyBrZXk=";
 
 pub(crate) struct Story {
@@ -395,7 +397,11 @@ fn environment(sandbox: &Sandbox, database_url: &str, url: &str) -> HashMap<Stri
         ("DATABASE_URL", database_url.to_owned()),
         ("PUBLIC_URL", url.to_owned()),
         ("SECRET_KEY", SECRET_KEY.to_owned()),
-        ("SHOPIFY_API_SECRET", defaults.shopify_secret),
+        ("SHOPIFY_API_KEY", defaults.shopify_key),
+        (
+            "SHOPIFY_API_SECRET",
+            format!("{},{FORMER_SECRET}", defaults.shopify_secret),
+        ),
         ("SHOPIFY_ADMIN_URL", sandbox.shopify.url()),
         ("META_APP_ID", defaults.app_id),
         ("META_APP_SECRET", defaults.app_secret),

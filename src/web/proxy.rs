@@ -1,0 +1,247 @@
+//! The app proxy: what the storefront asks us through the shop's own domain. Shopify's signature
+//! is checked before any parameter is read; answers are the same for every shopper, so they may be
+//! kept, and hold nothing about anybody.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Extension, OriginalUri, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::app::App;
+use crate::clock::{Millis, SECOND};
+use crate::opt_ins::{self, Link, LinkError};
+use crate::shopify::ShopDomain;
+use crate::shopify::auth::{SignedQuery, Verifier};
+use crate::web::Web;
+use crate::workspaces::{self, Shop};
+
+/// A storefront may keep an answer this long.
+const KEEP: &str = "public, max-age=300";
+/// Calls a shop may make at once, and how many come back each second, in each process. Kept
+/// answers make it plenty.
+const BURST: i64 = 500;
+const A_SECOND: i64 = 50;
+/// Shops remembered before those with a full bucket are forgotten.
+const REMEMBERED: usize = 10_000;
+
+/// Where in the storefront somebody may opt in, and what the list of links calls it.
+const PLACES: [(&str, &str); 3] = [
+    ("storefront", "Storefront"),
+    ("qr", "Storefront, QR code"),
+    ("checkout", "Thank-you page"),
+];
+
+pub fn router() -> Router<Web> {
+    Router::new()
+        .route("/proxy/config", get(config))
+        .route("/proxy/opt-in", get(opt_in))
+        .route("/proxy", get(unknown))
+        .route("/proxy/{*path}", get(unknown))
+        .layer(Extension(Limits::default()))
+}
+
+/// How one signs up, in the words that have to be shown beside it.
+#[derive(Serialize)]
+struct OptIn {
+    source: String,
+    /// Opens Messenger.
+    url: String,
+    landing_url: String,
+    qr_svg_url: String,
+    page: String,
+    consent_text: String,
+}
+
+impl From<Link> for OptIn {
+    fn from(link: Link) -> Self {
+        Self {
+            source: link.source,
+            url: link.url,
+            landing_url: link.landing_url,
+            qr_svg_url: link.qr_svg_url,
+            page: link.page_name,
+            consent_text: link.consent_text,
+        }
+    }
+}
+
+/// Why a call gets no answer.
+enum Refusal {
+    Unsigned,
+    TooMany,
+    Unknown(&'static str),
+    Wrong(&'static str),
+    Internal(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Internal(error)
+    }
+}
+
+/// What the theme's app embed needs to draw itself; without a Page there is nothing to draw.
+async fn config(
+    State(web): State<Web>,
+    Extension(limits): Extension<Limits>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Refusal> {
+    let (_, shop) = admitted(&web.app, &limits, uri.query()).await?;
+    let (place, name) = PLACES[0];
+    let opt_in = match opt_ins::standing_link(&web.app, shop.workspace, place, name).await {
+        Ok(link) => Some(OptIn::from(link)),
+        Err(LinkError::NoPage) => None,
+        Err(LinkError::Other(error)) => return Err(error.into()),
+    };
+    Ok(kept(&json!({ "version": 1, "opt_in": opt_in })))
+}
+
+/// The opt-in link of a place in the storefront (`?source=`).
+async fn opt_in(
+    State(web): State<Web>,
+    Extension(limits): Extension<Limits>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Refusal> {
+    let (query, shop) = admitted(&web.app, &limits, uri.query()).await?;
+    let asked = query
+        .parameters
+        .iter()
+        .find(|(name, _)| name == "source")
+        .map_or(PLACES[0].0, |(_, value)| value.as_str());
+    let Some((place, name)) = PLACES.iter().find(|(place, _)| *place == asked) else {
+        return Err(Refusal::Wrong(
+            "source is one of storefront, qr and checkout",
+        ));
+    };
+    match opt_ins::standing_link(&web.app, shop.workspace, place, name).await {
+        Ok(link) => Ok(kept(&OptIn::from(link))),
+        Err(LinkError::NoPage) => Err(Refusal::Unknown("the shop has no Page to write from")),
+        Err(LinkError::Other(error)) => Err(error.into()),
+    }
+}
+
+async fn unknown(
+    State(web): State<Web>,
+    Extension(limits): Extension<Limits>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Refusal> {
+    admitted(&web.app, &limits, uri.query()).await?;
+    Err(Refusal::Unknown("there is nothing at this address"))
+}
+
+/// The signed query and the installed shop it names.
+async fn admitted(
+    app: &App,
+    limits: &Limits,
+    raw_query: Option<&str>,
+) -> Result<(SignedQuery, Shop), Refusal> {
+    let settings = &app.config.shopify;
+    let client_id = settings.api_key.clone().unwrap_or_default();
+    let query = Verifier::new(client_id, settings.api_secrets.clone())
+        .app_proxy(raw_query.unwrap_or_default(), app.clock.now())
+        .map_err(|_| Refusal::Unsigned)?;
+    if !limits.allow(&query.shop, app.clock.now()) {
+        return Err(Refusal::TooMany);
+    }
+    let shop = workspaces::installed_shop(app, &query.shop).await?;
+    let shop = shop.ok_or(Refusal::Unknown("the app is not installed here"))?;
+    Ok((query, shop))
+}
+
+fn kept(body: &impl Serialize) -> Response {
+    let mut response = Json(body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(KEEP));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+impl IntoResponse for Refusal {
+    /// In our own words only: nothing of the request comes back.
+    fn into_response(self) -> Response {
+        let (status, words) = match self {
+            Self::Unsigned => (
+                StatusCode::UNAUTHORIZED,
+                "this address answers through the app proxy of a shop only",
+            ),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too many calls at once"),
+            Self::Unknown(words) => (StatusCode::NOT_FOUND, words),
+            Self::Wrong(words) => (StatusCode::BAD_REQUEST, words),
+            Self::Internal(error) => {
+                tracing::error!("A storefront call failed: {error:#}");
+                (StatusCode::INTERNAL_SERVER_ERROR, "try again in a minute")
+            }
+        };
+        let mut response = (status, Json(json!({ "error": words }))).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// A bucket for each shop. Only a signed call reaches it, so nobody else can fill it.
+#[derive(Clone, Default)]
+struct Limits(Arc<Mutex<HashMap<ShopDomain, Bucket>>>);
+
+#[derive(Clone, Copy)]
+struct Bucket {
+    /// Thousandths of a call.
+    left: i64,
+    at: Millis,
+}
+
+impl Limits {
+    fn allow(&self, shop: &ShopDomain, now: Millis) -> bool {
+        const CALL: i64 = SECOND;
+        let refilled = |bucket: &Bucket| {
+            let back = (now - bucket.at).max(0).saturating_mul(A_SECOND);
+            bucket.left.saturating_add(back).min(BURST * CALL)
+        };
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= REMEMBERED {
+            buckets.retain(|_, bucket| refilled(bucket) < BURST * CALL);
+        }
+        let full = Bucket {
+            left: BURST * CALL,
+            at: now,
+        };
+        let bucket = buckets.entry(shop.clone()).or_insert(full);
+        let left = refilled(bucket);
+        let allowed = left >= CALL;
+        *bucket = Bucket {
+            left: if allowed { left - CALL } else { left },
+            at: now,
+        };
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shop_that_calls_too_often_waits_and_the_others_do_not() {
+        let limits = Limits::default();
+        let shop = |name: &str| ShopDomain::parse(&format!("{name}.myshopify.com")).unwrap();
+        let (loud, quiet) = (shop("loud"), shop("quiet"));
+        let through = |now| (0..2 * BURST).filter(|_| limits.allow(&loud, now)).count();
+        assert_eq!(through(1_000), 500);
+        assert!(limits.allow(&quiet, 1_000));
+        assert_eq!(through(1_020), 1, "one comes back every 20 ms");
+        assert_eq!(through(3_020), 100);
+        assert_eq!(through(999_999), 500, "never more than the bucket holds");
+    }
+}
