@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http_client::HttpClient;
@@ -20,6 +21,7 @@ use crate::{klaviyo, meta, shopify};
 pub struct App {
     pub config: Arc<Config>,
     pub clock: Clock,
+    pub chance: Chance,
     pub db: Database,
     pub ids: Ids,
     pub keys: Keys,
@@ -33,9 +35,36 @@ pub struct App {
     pub stop: CancellationToken,
 }
 
+/// What an app does not make itself: time, chance, storage, and the way out.
+#[derive(Debug)]
+pub struct Surroundings {
+    pub clock: Clock,
+    pub chance: Chance,
+    pub http: HttpClient,
+    pub db: Database,
+    pub queue: Queue,
+}
+
 impl App {
     pub fn new(config: Config, clock: Clock, db: Database, queue: Queue) -> anyhow::Result<Self> {
-        let http = HttpClient::new()?;
+        let surroundings = Surroundings {
+            clock,
+            chance: Chance::system(),
+            http: HttpClient::new()?,
+            db,
+            queue,
+        };
+        Ok(Self::within(config, surroundings))
+    }
+
+    pub fn within(config: Config, surroundings: Surroundings) -> Self {
+        let Surroundings {
+            clock,
+            chance,
+            http,
+            db,
+            queue,
+        } = surroundings;
         let meta = meta::Client::new(
             http.clone(),
             meta::Settings {
@@ -59,11 +88,12 @@ impl App {
                 client_secret: config.klaviyo.client_secret.clone(),
             },
         );
-        Ok(Self {
-            ids: Ids::new(clock.clone()),
+        Self {
+            ids: Ids::new(clock.clone(), chance.clone()),
             keys: Keys::new(&config.secret_keys),
             config: Arc::new(config),
             clock,
+            chance,
             db,
             queue,
             meta,
@@ -71,7 +101,7 @@ impl App {
             klaviyo,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-        })
+        }
     }
 
     /// Starts a task that a graceful stop waits for.

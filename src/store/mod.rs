@@ -75,6 +75,11 @@ impl Database {
         Ok(Self { pool, engine })
     }
 
+    /// A pool that somebody else opened, with the settings that [`Database::connect`] would make.
+    pub fn from_pool(pool: AnyPool, engine: Engine) -> Self {
+        Self { pool, engine }
+    }
+
     pub fn engine(&self) -> Engine {
         self.engine
     }
