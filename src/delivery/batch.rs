@@ -35,7 +35,8 @@ pub(super) const SETTLE_BEFORE: Millis = 11 * HOUR;
 pub(super) enum Source {
     /// Cards, replies, tests, automations; in the order of their priority.
     Single,
-    /// Messages of the paid channel whose answer was lost.
+    /// Messages of the paid channel whose answer was lost. The second try may be the one that
+    /// arrives, so a campaign that stands still makes none.
     Unsettled,
     Campaign(CampaignId),
 }
@@ -320,6 +321,8 @@ async fn candidates(
         Source::Unsettled => {
             "AND m.status = 'unknown' AND m.reason = 'answer_lost'
              AND m.channel = 'marketing_message' AND m.started_at <= $2 AND m.started_at > $4
+             AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
+                             AND c.status IN ('paused', 'failed', 'cancelled'))
              ORDER BY m.started_at LIMIT $3"
         }
     });

@@ -140,7 +140,9 @@ pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
              OR EXISTS (SELECT 1 FROM messages m WHERE m.page_id = p.id
                     AND m.status = 'unknown' AND m.reason = 'answer_lost'
                     AND m.channel = 'marketing_message'
-                    AND m.started_at <= $2 AND m.started_at > $3)
+                    AND m.started_at <= $2 AND m.started_at > $3
+                    AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
+                                    AND c.status IN ('paused', 'failed', 'cancelled')))
              OR EXISTS (SELECT 1 FROM campaigns c
                     JOIN messages m ON m.campaign_id = c.id AND m.page_id = p.id
                     LEFT JOIN meta_campaigns v ON v.owner_id = c.id AND v.page_id = p.id
