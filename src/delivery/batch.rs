@@ -321,6 +321,7 @@ async fn candidates(
         Source::Unsettled => {
             "AND m.status = 'unknown' AND m.reason = 'answer_lost'
              AND m.channel = 'marketing_message' AND m.started_at <= $2 AND m.started_at > $4
+             AND m.due_at <= $5
              AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
                              AND c.status IN ('paused', 'failed', 'cancelled'))
              ORDER BY m.started_at LIMIT $3"
@@ -334,7 +335,8 @@ async fn candidates(
         Source::Unsettled => query
             .bind(now - SETTLE_AFTER)
             .bind(BATCH)
-            .bind(now - SETTLE_BEFORE),
+            .bind(now - SETTLE_BEFORE)
+            .bind(now),
     };
     Ok(query.fetch_all(&mut **tx).await?)
 }

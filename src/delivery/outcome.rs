@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::batch::Work;
 use super::enqueue::MessageKind;
 use super::speak::{Effect, Outcome, Spoken};
-use super::{pace, warm_up};
+use super::{pace, retry, warm_up};
 use crate::app::App;
 use crate::clock::{MINUTE, Millis};
 use crate::profiles::{self, Report};
@@ -168,7 +168,10 @@ async fn one(
         }
         Outcome::Unknown { detail, once_more } => {
             let reason = if *once_more { "answer_lost" } else { "retried" };
-            ("unknown", Some(reason), Some(detail.as_str()), None, true)
+            // A second try that proved nothing waits like any other that did not get through.
+            let again = (*once_more && work.settling)
+                .then(|| now + retry::unreached(work.attempts, app.chance.fraction()));
+            ("unknown", Some(reason), Some(detail.as_str()), again, true)
         }
     };
     let written = sqlx::query(

@@ -140,7 +140,7 @@ pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
              OR EXISTS (SELECT 1 FROM messages m WHERE m.page_id = p.id
                     AND m.status = 'unknown' AND m.reason = 'answer_lost'
                     AND m.channel = 'marketing_message'
-                    AND m.started_at <= $2 AND m.started_at > $3
+                    AND m.started_at <= $2 AND m.started_at > $3 AND m.due_at <= $1
                     AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
                                     AND c.status IN ('paused', 'failed', 'cancelled')))
              OR EXISTS (SELECT 1 FROM campaigns c
