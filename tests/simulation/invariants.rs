@@ -15,6 +15,8 @@ use crate::world::World;
 
 /// Sends of one Page in any second.
 const LIMIT: usize = 300;
+/// The least time between two tries of one message.
+const PAUSE: Millis = 900;
 
 /// A campaign's message as it ended: (campaign, person) → row.
 type Rows = BTreeMap<(usize, usize), Row>;
@@ -41,6 +43,7 @@ impl World {
         self.nobody_is_written_to_against_their_will(&app, &mut wrong);
         self.the_cap_holds(&mut wrong);
         self.the_pace_holds(&mut wrong);
+        self.nobody_hammers(&mut wrong);
         self.the_merchant_is_obeyed(&mut wrong);
         self.counts_add_up(&app, &rows, &mut wrong);
         for what in wrong {
@@ -232,6 +235,18 @@ impl World {
                         "Page {page} made more than {calls} calls within {within} ms from {from} on"
                     ));
                 }
+            }
+        }
+    }
+
+    /// A message that did not get through waits before it is tried again.
+    fn nobody_hammers(&self, wrong: &mut Vec<String>) {
+        let mut last: BTreeMap<(&str, Option<usize>), Millis> = BTreeMap::new();
+        for departure in &self.departures {
+            let before = last.insert((&departure.text, departure.person), departure.at);
+            if before.is_some_and(|before| departure.at - before < PAUSE) {
+                wrong.push(format!("tried again at once: {departure:?}"));
+                return;
             }
         }
     }
