@@ -56,7 +56,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
         "the same, after a refusal that holds the message campaign",
     ),
     (108, "the same, hours later"),
-    (212, "a message in doubt was tried again and again without a pause while Meta was down"),
+    (
+        212,
+        "a message in doubt was tried again and again without a pause while Meta was down",
+    ),
 ];
 
 /// What came of one schedule.
