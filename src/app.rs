@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http_client::HttpClient;
@@ -21,6 +22,7 @@ use crate::{klaviyo, meta, shopify};
 pub struct App {
     pub config: Arc<Config>,
     pub clock: Clock,
+    pub chance: Chance,
     pub db: Database,
     pub ids: Ids,
     pub keys: Keys,
@@ -59,9 +61,36 @@ const BATCHES: usize = 128;
 /// Calls in flight: more than one process has answers to keep up with, few enough to fit in memory.
 const CALLS: usize = 512;
 
+/// What an app does not make itself: time, chance, storage, and the way out.
+#[derive(Debug)]
+pub struct Surroundings {
+    pub clock: Clock,
+    pub chance: Chance,
+    pub http: HttpClient,
+    pub db: Database,
+    pub queue: Queue,
+}
+
 impl App {
     pub fn new(config: Config, clock: Clock, db: Database, queue: Queue) -> anyhow::Result<Self> {
-        let http = HttpClient::new()?;
+        let surroundings = Surroundings {
+            clock,
+            chance: Chance::system(),
+            http: HttpClient::new()?,
+            db,
+            queue,
+        };
+        Ok(Self::within(config, surroundings))
+    }
+
+    pub fn within(config: Config, surroundings: Surroundings) -> Self {
+        let Surroundings {
+            clock,
+            chance,
+            http,
+            db,
+            queue,
+        } = surroundings;
         let meta = meta::Client::new(
             http.clone(),
             meta::Settings {
@@ -87,11 +116,13 @@ impl App {
                 client_secret: config.klaviyo.client_secret.clone(),
             },
         );
-        Ok(Self {
-            ids: Ids::new(clock.clone()),
+        let worker = chance.bits().cast_signed();
+        Self {
+            ids: Ids::new(clock.clone(), chance.clone()),
             keys: Keys::new(&config.secret_keys),
             config: Arc::new(config),
             clock,
+            chance,
             db,
             queue,
             meta,
@@ -100,11 +131,11 @@ impl App {
             capacity: Arc::new(Capacity {
                 calls: Semaphore::new(CALLS),
                 batches: Arc::new(Semaphore::new(BATCHES)),
-                worker: rand::random(),
+                worker,
             }),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-        })
+        }
     }
 
     /// Starts a task that a graceful stop waits for.

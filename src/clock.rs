@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 /// Milliseconds since the Unix epoch, as stored in every `*_at` column.
@@ -16,33 +17,53 @@ pub const DAY: Millis = 24 * HOUR;
 
 /// The system's clock, or one that a test moves by hand.
 #[derive(Clone, Debug)]
-pub struct Clock(Option<Arc<AtomicI64>>);
+pub struct Clock(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    System,
+    Steered(Arc<AtomicI64>),
+    Simulated(Arc<dyn Timeline>),
+}
+
+/// A time that passes by somebody else's rules: several actors wait on it, and whoever keeps it
+/// decides when each of them goes on.
+pub trait Timeline: std::fmt::Debug + Send + Sync {
+    fn now(&self) -> Millis;
+
+    fn sleep_until(&self, at: Millis) -> BoxFuture<'static, ()>;
+}
 
 impl Clock {
     pub fn system() -> Self {
-        Self(None)
+        Self(Kind::System)
     }
 
     /// A clock that stands still until it is moved; clones share the time.
     pub fn steerable(now: Millis) -> Self {
-        Self(Some(Arc::new(AtomicI64::new(now))))
+        Self(Kind::Steered(Arc::new(AtomicI64::new(now))))
+    }
+
+    pub fn simulated(timeline: Arc<dyn Timeline>) -> Self {
+        Self(Kind::Simulated(timeline))
     }
 
     pub fn is_steerable(&self) -> bool {
-        self.0.is_some()
+        matches!(self.0, Kind::Steered(_))
     }
 
     /// Now, in epoch milliseconds.
     pub fn now(&self) -> Millis {
         match &self.0 {
-            Some(steered) => steered.load(Ordering::SeqCst),
-            None => system_now(),
+            Kind::Steered(steered) => steered.load(Ordering::SeqCst),
+            Kind::Simulated(timeline) => timeline.now(),
+            Kind::System => system_now(),
         }
     }
 
-    /// Moves a steerable clock; the system's clock cannot be moved.
+    /// Moves a steerable clock; no other can be moved.
     pub fn advance(&self, by: Millis) {
-        if let Some(steered) = &self.0 {
+        if let Kind::Steered(steered) = &self.0 {
             steered.fetch_add(by, Ordering::SeqCst);
         }
     }
@@ -50,14 +71,18 @@ impl Clock {
     /// Waits until the clock shows `at`. On a steerable clock waiting *is* what moves time, so a
     /// simulated hour of pacing takes no real time.
     pub async fn sleep_until(&self, at: Millis) {
-        if let Some(steered) = &self.0 {
-            steered.fetch_max(at, Ordering::SeqCst);
-            tokio::task::yield_now().await;
-            return;
-        }
-        let wait = at - self.now();
-        if wait > 0 {
-            tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
+        match &self.0 {
+            Kind::Steered(steered) => {
+                steered.fetch_max(at, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+            }
+            Kind::Simulated(timeline) => timeline.sleep_until(at).await,
+            Kind::System => {
+                let wait = at - system_now();
+                if wait > 0 {
+                    tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
+                }
+            }
         }
     }
 }

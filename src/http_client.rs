@@ -1,19 +1,32 @@
 //! The one outbound HTTP client: time limits, bounded bodies, and the question that decides
 //! between "try again" and "unknown": can the request have reached the other side?
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// After this an answer is lost.
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of an answer we are willing to read.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Cheap to clone; connections are pooled and shared.
 #[derive(Clone, Debug)]
-pub struct HttpClient(reqwest::Client);
+pub struct HttpClient {
+    client: reqwest::Client,
+    /// Where requests go instead of the network.
+    instead: Option<Arc<dyn Transport>>,
+}
+
+/// Another way for requests than the network: the simulation's.
+pub trait Transport: std::fmt::Debug + Send + Sync {
+    /// Time limits are the transport's to keep.
+    fn send(&self, request: reqwest::Request) -> BoxFuture<'static, Result<Answer, Failure>>;
+}
 
 /// A complete answer, whatever its status.
 #[derive(Debug)]
@@ -47,27 +60,42 @@ impl HttpClient {
             .tcp_nodelay(true)
             .user_agent(concat!("Pagecast/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self(client))
+        Ok(Self {
+            client,
+            instead: None,
+        })
+    }
+
+    /// The same client, whose requests never touch the network.
+    pub fn through(&self, transport: Arc<dyn Transport>) -> Self {
+        Self {
+            client: self.client.clone(),
+            instead: Some(transport),
+        }
     }
 
     pub fn get(&self, url: &str) -> reqwest::RequestBuilder {
-        self.0.get(url)
+        self.client.get(url)
     }
 
     pub fn post(&self, url: &str) -> reqwest::RequestBuilder {
-        self.0.post(url)
+        self.client.post(url)
     }
 
     pub fn delete(&self, url: &str) -> reqwest::RequestBuilder {
-        self.0.delete(url)
+        self.client.delete(url)
     }
 
     pub fn patch(&self, url: &str) -> reqwest::RequestBuilder {
-        self.0.patch(url)
+        self.client.patch(url)
     }
 
     /// Sends the request and reads the whole answer.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+        if let Some(transport) = &self.instead {
+            let request = request.build().map_err(|error| failure(&error))?;
+            return transport.send(request).await;
+        }
         let mut response = request.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());

@@ -7,8 +7,8 @@
 //!
 //! # The bands
 //!
-//! 1. **Foundations** know nothing of the business: [`clock`], [`config`], [`http_client`],
-//!    [`queue`], [`store`], [`telemetry`].
+//! 1. **Foundations** know nothing of the business: [`chance`], [`clock`], [`config`],
+//!    [`http_client`], [`queue`], [`store`], [`telemetry`].
 //! 2. **Platforms** know protocol only ([`shopify`], [`klaviyo`], [`meta`]): bytes and calls in,
 //!    typed answers or an error that says *retry after*, *refused* or *reconnect* out. No database,
 //!    no consent.
@@ -52,6 +52,7 @@
 //! * There is no `if sandbox`: only addresses differ.
 
 // foundations
+pub mod chance;
 pub mod clock;
 pub mod config;
 pub mod http_client;

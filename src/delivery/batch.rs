@@ -38,7 +38,8 @@ pub const SETTLE_BEFORE: Millis = 11 * HOUR;
 pub(super) enum Source {
     /// Cards, replies, tests, automations; in the order of their priority.
     Single,
-    /// Messages of the paid channel whose answer was lost.
+    /// Messages of the paid channel whose answer was lost. The second try may be the one that
+    /// arrives, so a campaign that stands still makes none.
     Unsettled,
     Campaign(CampaignId),
 }
@@ -162,6 +163,9 @@ const UNSETTLED: &str = ", m.kind, m.content, m.channel, m.expires_at,
     JOIN subscribers s ON s.id = m.subscriber_id
     WHERE m.page_id = $1 AND m.status = 'unknown' AND m.reason = 'answer_lost'
       AND m.channel = 'marketing_message' AND m.started_at <= $2 AND m.started_at > $4
+      AND m.due_at <= $5
+      AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
+                      AND c.status IN ('paused', 'failed', 'cancelled'))
     ORDER BY m.started_at LIMIT $3";
 
 /// Claims the next messages of this source.
@@ -361,7 +365,8 @@ async fn candidates(
         Source::Unsettled => query
             .bind(now - SETTLE_AFTER)
             .bind(most)
-            .bind(now - SETTLE_BEFORE),
+            .bind(now - SETTLE_BEFORE)
+            .bind(now),
     };
     Ok(query.fetch_all(&mut **tx).await?)
 }

@@ -174,7 +174,7 @@ async fn one(
     outcome: &Outcome,
     now: Millis,
 ) -> anyhow::Result<bool> {
-    let patient = patience(conn, work, outcome, now).await?;
+    let patient = patience(conn, work, outcome, now, app.chance.fraction()).await?;
     let outcome = patient.as_ref().unwrap_or(outcome);
     let (status, reason, detail, due_at, counts) = match outcome {
         Outcome::Sent { .. } => return Ok(true),
@@ -191,7 +191,10 @@ async fn one(
         }
         Outcome::Unknown { detail, once_more } => {
             let reason = if *once_more { "answer_lost" } else { "retried" };
-            ("unknown", Some(reason), Some(detail.as_str()), None, true)
+            // A second try that proved nothing waits like any other that did not get through.
+            let again = (*once_more && work.settling)
+                .then(|| now + retry::unreached(work.attempts, app.chance.fraction()));
+            ("unknown", Some(reason), Some(detail.as_str()), again, true)
         }
     };
     let written = sqlx::query(
@@ -245,6 +248,7 @@ async fn patience(
     work: &Work,
     outcome: &Outcome,
     now: Millis,
+    chance: f64,
 ) -> sqlx::Result<Option<Outcome>> {
     let Outcome::Failed {
         reason: "gave_up",
@@ -261,7 +265,7 @@ async fn patience(
     .bind(work.key.subscriber)
     .fetch_one(conn)
     .await?;
-    let wait = retry::later(refused + 1, None, rand::random());
+    let wait = retry::later(refused + 1, None, chance);
     Ok(wait.map(|wait| Outcome::Again {
         at: now + wait,
         try_counts: true,

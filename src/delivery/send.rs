@@ -185,7 +185,9 @@ async fn sources(app: &App, page: &Page, turn: usize) -> anyhow::Result<Vec<Sour
          UNION ALL
          SELECT 1, 0 WHERE EXISTS (SELECT 1 FROM messages WHERE status = 'unknown'
              AND page_id = $1 AND reason = 'answer_lost' AND channel = 'marketing_message'
-             AND started_at <= $4 AND started_at > $5)
+             AND started_at <= $4 AND started_at > $5 AND due_at <= $3
+             AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = messages.campaign_id
+                 AND c.status IN ('paused', 'failed', 'cancelled')))
          UNION ALL
          SELECT * FROM (SELECT 2, c.id FROM campaigns c
              LEFT JOIN meta_campaigns v ON v.owner_id = c.id AND v.page_id = $1
@@ -333,7 +335,9 @@ pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
                     AND m.campaign_id IS NULL AND m.status = 'queued' AND m.due_at <= $1)
              OR p.id IN (SELECT m.page_id FROM messages m WHERE m.status = 'unknown'
                     AND m.reason = 'answer_lost' AND m.channel = 'marketing_message'
-                    AND m.started_at <= $2 AND m.started_at > $3)
+                    AND m.started_at <= $2 AND m.started_at > $3 AND m.due_at <= $1
+                    AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
+                        AND c.status IN ('paused', 'failed', 'cancelled')))
              OR p.id IN (SELECT v.id FROM campaigns c
                     JOIN pages v ON v.workspace_id = c.workspace_id
                     LEFT JOIN meta_campaigns w ON w.owner_id = c.id AND w.page_id = v.id

@@ -82,7 +82,7 @@ impl Sorter<'_> {
         let mut used = Arc::new(Vehicle::default());
         if let (Channel::MarketingMessage, Some(owner)) = (channel, row.owner_id) {
             used = self.vehicle(tx, owner).await?;
-            if !self.may_board(&used, owner, key) {
+            if !self.may_board(&used, owner, key, settling) {
                 return Ok(());
             }
         }
@@ -150,24 +150,25 @@ impl Sorter<'_> {
     }
 
     /// Whether the paid send may go with this vehicle now; else the message is left or put off.
-    fn may_board(&mut self, vehicle: &Vehicle, owner: i64, key: MessageKey) -> bool {
-        if vehicle.problem.is_some() {
-            self.later.entry(self.now + MINUTE).or_default().push(key);
-            return false;
-        }
-        match vehicle.warm_at(self.warm_up) {
-            Some(at) if at <= self.now => {}
-            Some(at) => {
+    /// One in doubt is left: it has no time at which it is due, so putting it off would only have
+    /// it looked at again at once, and again.
+    fn may_board(
+        &mut self,
+        vehicle: &Vehicle,
+        owner: i64,
+        key: MessageKey,
+        settling: bool,
+    ) -> bool {
+        let not_before = match vehicle.warm_at(self.warm_up) {
+            _ if vehicle.problem.is_some() => Some(self.now + MINUTE),
+            Some(at) => (at > self.now).then_some(at),
+            None => Some(self.now + 5 * SECOND),
+        };
+        if let Some(at) = not_before {
+            if !settling {
                 self.later.entry(at).or_default().push(key);
-                return false;
             }
-            None => {
-                self.later
-                    .entry(self.now + 5 * SECOND)
-                    .or_default()
-                    .push(key);
-                return false;
-            }
+            return false;
         }
         // The first send probes; the others stay where they are until it is answered.
         vehicle.probed_at.is_some()

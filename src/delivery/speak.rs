@@ -129,7 +129,7 @@ pub(super) async fn speak(app: &App, page: &Page, work: &Work) -> Spoken {
         answer,
         app.clock.now(),
         app.config.meta.warm_up_ms,
-        rand::random(),
+        app.chance.fraction(),
     )
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use crate::chance::Chance;
 use crate::clock::Clock;
 
 /// 2025-01-01T00:00:00Z: ids count milliseconds from here, so 41 bits last until 2094.
@@ -18,20 +19,22 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 #[derive(Clone, Debug)]
 pub struct Ids {
     clock: Clock,
+    chance: Chance,
     last: Arc<AtomicI64>,
 }
 
 impl Ids {
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, chance: Chance) -> Self {
         Self {
             clock,
+            chance,
             last: Arc::new(AtomicI64::new(0)),
         }
     }
 
     /// The next id, as any of the id types.
     pub fn next<T: From<i64>>(&self) -> T {
-        let spread = i64::from(rand::random::<u32>() >> (32 - SPREAD_BITS + 1));
+        let spread = (self.chance.bits() >> (64 - SPREAD_BITS + 1)).cast_signed();
         let fresh = ((self.clock.now() - EPOCH).max(1) << SPREAD_BITS) | spread;
         let previous = self
             .last
@@ -190,7 +193,7 @@ mod tests {
 
     #[test]
     fn ids_grow_and_survive_the_round_trip() {
-        let ids = Ids::new(Clock::steerable(1_790_000_000_000));
+        let ids = Ids::new(Clock::steerable(1_790_000_000_000), Chance::system());
         let made: Vec<CampaignId> = (0..1000).map(|_| ids.next()).collect();
         assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
         for id in made {

@@ -42,7 +42,7 @@ impl Database {
         if !url.starts_with("sqlite:") {
             let pool = open(url, Engine::Postgres, 16).await?;
             return Ok(Self {
-                writer: Writer::pool(pool.clone()),
+                writer: Writer::pool(pool.clone(), Engine::Postgres),
                 pool,
                 engine: Engine::Postgres,
             });
@@ -60,6 +60,15 @@ impl Database {
             writer,
             engine: Engine::Sqlite,
         })
+    }
+
+    /// A pool that somebody else opened, with the settings that [`Database::connect`] would make.
+    pub fn from_pool(pool: AnyPool, engine: Engine) -> Self {
+        Self {
+            writer: Writer::pool(pool.clone(), engine),
+            pool,
+            engine,
+        }
     }
 
     pub fn engine(&self) -> Engine {

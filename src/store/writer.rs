@@ -17,6 +17,8 @@ use sqlx::{Any, AnyConnection, AnyPool, Describe, Either, Execute, Executor, Sql
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio_util::task::TaskTracker;
 
+use super::Engine;
+
 /// A group is committed at the latest when it is so old or has so many members: about as long as
 /// the disk takes for it.
 const OLDEST: Duration = Duration::from_millis(10);
@@ -28,7 +30,8 @@ pub struct Writer(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Pool(AnyPool),
+    /// With the words that begin a transaction.
+    Pool(AnyPool, &'static str),
     Shared(Arc<Shared>),
 }
 
@@ -71,8 +74,12 @@ struct Seated {
 }
 
 impl Writer {
-    pub(super) fn pool(pool: AnyPool) -> Self {
-        Self(Kind::Pool(pool))
+    pub(super) fn pool(pool: AnyPool, engine: Engine) -> Self {
+        let begin = match engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        };
+        Self(Kind::Pool(pool, begin))
     }
 
     pub(super) fn shared(pool: AnyPool) -> Self {
@@ -86,7 +93,7 @@ impl Writer {
 
     pub(super) async fn begin(&self) -> sqlx::Result<Tx> {
         match &self.0 {
-            Kind::Pool(pool) => Ok(Tx(Turn::Pool(pool.begin_with("BEGIN").await?))),
+            Kind::Pool(pool, begin) => Ok(Tx(Turn::Pool(pool.begin_with(*begin).await?))),
             Kind::Shared(shared) => {
                 let mut seat = shared.seat().await;
                 seat.enter(&shared.pool).await?;
@@ -100,7 +107,7 @@ impl Writer {
 
     pub(super) async fn close(&self) {
         match &self.0 {
-            Kind::Pool(pool) => pool.close().await,
+            Kind::Pool(pool, _) => pool.close().await,
             Kind::Shared(shared) => {
                 let mut seat = shared.seat().await;
                 seat.settle().await;
@@ -325,7 +332,7 @@ impl<'c> Executor<'c> for &'c Writer {
         'c: 'e,
     {
         match &self.0 {
-            Kind::Pool(pool) => pool.prepare_with(sql, parameters),
+            Kind::Pool(pool, _) => pool.prepare_with(sql, parameters),
             Kind::Shared(shared) => shared.pool.prepare_with(sql, parameters),
         }
     }
@@ -335,7 +342,7 @@ impl<'c> Executor<'c> for &'c Writer {
         'c: 'e,
     {
         match &self.0 {
-            Kind::Pool(pool) => pool.describe(sql),
+            Kind::Pool(pool, _) => pool.describe(sql),
             Kind::Shared(shared) => shared.pool.describe(sql),
         }
     }
