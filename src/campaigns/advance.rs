@@ -258,6 +258,8 @@ async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     .bind(now - SETTLE_BEFORE)
     .fetch_optional(&mut *conn)
     .await?;
+    // Nobody holds one connection while waiting for another.
+    drop(conn);
     if open.is_none() {
         sqlx::query(
             "UPDATE campaigns SET status = 'finished', finished_at = $3, updated_at = $3

@@ -239,7 +239,13 @@ pub(super) async fn claim(
         return Ok(if moved { Claim::Moved } else { Claim::Nothing });
     }
     let total = weight * i64::try_from(work.len())?;
-    let slots = match pace::take(&mut tx, page.id, total, app.capacity.worker, now).await? {
+    let lead = if app.clock.is_steerable() {
+        0
+    } else {
+        pace::LEAD
+    };
+    let at = (app.clock.now(), lead);
+    let slots = match pace::take(&mut tx, page.id, total, app.capacity.worker, at).await? {
         Ok(slots) => slots,
         Err(until) => return Ok(Claim::Resting(until)),
     };

@@ -240,10 +240,10 @@ async fn may_go_on(app: &App, page: &Page, source: Source) -> bool {
 }
 
 /// Slots for what is left of a batch that came too late for its own; `None` while the Page rests.
-async fn new_slots(app: &App, page: &Page, weight: i64) -> Option<Slots> {
+async fn new_slots(app: &App, page: &Page, weight: i64, lead: Millis) -> Option<Slots> {
     let mut tx = app.db.begin().await.ok()?;
     let now = app.clock.now();
-    let taken = pace::take(&mut tx, page.id, weight, app.capacity.worker, now).await;
+    let taken = pace::take(&mut tx, page.id, weight, app.capacity.worker, (now, lead)).await;
     tx.commit().await.ok()?;
     taken.ok()?.ok()
 }
@@ -270,6 +270,7 @@ async fn send_batch<T>(
     let mut left = weight * work.iter().map(|_| 1).sum::<i64>();
     let mut before = 0;
     let mut rests = false;
+    let mut lead = pace::LEAD;
     for work in work {
         let now = app.clock.now();
         if (now - asked_at).abs() > ASK_AGAIN && !rests {
@@ -277,19 +278,25 @@ async fn send_batch<T>(
             rests = !may_go_on(app, page, source).await;
         }
         if slots.is_missed(slots.at_us(before), now) && !rests {
-            match new_slots(app, page, left).await {
+            match new_slots(app, page, left, lead).await {
                 Some(new) => (slots, before) = (new, 0),
                 None => rests = true,
             }
+            // Where taking them takes long, the next are taken further ahead.
+            lead = lead.max(2 * (app.clock.now() - now).clamp(0, SECOND));
         }
         if rests {
             done.push((unspoken(&work, now), work));
             continue;
         }
-        let at = gate.pass(slots.at_us(before), weight, &slots);
+        let slot = slots.at_us(before);
         (before, left) = (before + weight, left - weight);
         let mut go = std::pin::pin!(async {
-            app.clock.sleep_until(at).await;
+            app.clock.sleep_until(slot / 1_000).await;
+            let now_us = slot.max(app.clock.now() * 1_000);
+            app.clock
+                .sleep_until(gate.pass(now_us, weight, &slots))
+                .await;
             app.capacity.calls.acquire().await
         });
         // Answers come in while the next slot is awaited.
