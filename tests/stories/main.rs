@@ -16,3 +16,4 @@ mod inbox;
 mod leaving;
 mod main_job;
 mod replay;
+mod resync;
