@@ -15,6 +15,9 @@ use crate::{opt_ins, profiles};
 /// Meta's campaigns are created this long before they are needed (facts/meta.md section 11: up to
 /// 139 minutes of warm-up were seen).
 const PREPARE_AHEAD: Millis = 3 * HOUR;
+/// Meta's lists of subscribers are read over this long before a launch, so that it need not wait
+/// for them: about what a million people take.
+const READ_AHEAD: Millis = 15 * MINUTE;
 /// How fresh a Klaviyo group must be at launch, and how long a launch waits for it.
 const GROUP_FRESH: Millis = 10 * MINUTE;
 const GROUP_PATIENCE: Millis = 15 * MINUTE;
@@ -49,6 +52,9 @@ async fn scheduled(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         }
     }
     if now < starts {
+        if now + READ_AHEAD >= starts {
+            opt_ins::lists_read(app, campaign.workspace, starts).await?;
+        }
         return Ok(());
     }
     let limit = campaign.late_limit_minutes * MINUTE + LATE_GRACE;
@@ -115,12 +121,9 @@ async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     if now > ready_at + late && !local {
         return ask_about_lateness(app, campaign).await;
     }
-    for page in &pages {
-        // A broadcast goes to who is subscribed now; a failed look at Meta's list is no reason
-        // not to send, since every send asks again.
-        if let Err(error) = opt_ins::resync_page(app, page.id).await {
-            tracing::warn!(page.id = %page.id, error = format!("{error:#}"), "tokens not resynced");
-        }
+    // A broadcast goes to who is subscribed now, as far as Meta's lists tell it soon.
+    if !opt_ins::lists_read(app, campaign.workspace, now).await? {
+        return Ok(());
     }
     launch(app, campaign, &pages).await
 }

@@ -68,13 +68,13 @@ impl Means {
 }
 
 /// A decision of the person's, as the ledger keeps it.
-struct Decision<'a> {
-    action: &'static str,
-    means: Means,
-    source: Option<&'a str>,
-    text_shown: Option<&'a str>,
-    at: Millis,
-    event_key: &'a str,
+pub(super) struct Decision<'a> {
+    pub(super) action: &'static str,
+    pub(super) means: Means,
+    pub(super) source: Option<&'a str>,
+    pub(super) text_shown: Option<&'a str>,
+    pub(super) at: Millis,
+    pub(super) event_key: &'a str,
 }
 
 /// The person's state before a decision.
@@ -266,7 +266,8 @@ async fn write(
     Ok(Some(newer.is_none()))
 }
 
-async fn tell(
+/// Keeps the change for the person's Klaviyo profile.
+pub(super) async fn tell(
     app: &App,
     conn: &mut Conn,
     workspace: WorkspaceId,

@@ -2,11 +2,13 @@
 
 mod consent;
 mod customers;
+mod leavers;
 mod privacy;
 mod search;
 
 pub use consent::{Consent, Means, OptIn, ledger, opt_in, opt_out, token_ended, token_moved};
 pub use customers::{Known, customer, link_customer, recognise, save_customer};
+pub use leavers::opt_out_all;
 pub use privacy::{erase_customer, erase_shop, export_customer};
 pub use search::{Filter, Status, Subscriber, find, list, tag, tags, tags_of};
 

@@ -19,4 +19,5 @@ mod leaving;
 mod main_job;
 mod proxy;
 mod replay;
+mod resync;
 mod shop_tokens;
