@@ -28,10 +28,11 @@ const MODULES: &[(&str, &str)] = &[
         "subscribers",
         "app clock store telemetry workspaces profiles",
     ),
-    ("links", "app clock store telemetry queue profiles"),
+    ("tallies", "app clock store"),
+    ("links", "app clock store telemetry queue profiles tallies"),
     (
         "delivery",
-        "app clock store telemetry queue meta workspaces profiles subscribers links",
+        "app clock store telemetry queue meta workspaces profiles subscribers tallies links",
     ),
     (
         "opt_ins",
@@ -39,18 +40,18 @@ const MODULES: &[(&str, &str)] = &[
     ),
     (
         "campaigns",
-        "app clock store telemetry queue meta klaviyo workspaces profiles subscribers links delivery \
-         opt_ins",
+        "app clock store telemetry queue meta klaviyo workspaces profiles subscribers tallies links \
+         delivery opt_ins",
     ),
     (
         "automations",
-        "app clock store telemetry queue workspaces subscribers delivery links",
+        "app clock store telemetry queue workspaces subscribers tallies delivery links",
     ),
     (
         "attribution",
-        "app clock store telemetry shopify workspaces profiles subscribers links",
+        "app clock store telemetry shopify workspaces profiles subscribers tallies links",
     ),
-    ("analytics", "app clock store workspaces shopify"),
+    ("analytics", "app clock store workspaces shopify tallies"),
     ("sandbox", "clock config"),
     ("webhooks", "*"),
     ("worker", "*"),

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use pagecast::store::ids::CampaignId;
+use pagecast::tallies::{self, Part};
 
 use crate::operator::Operator;
 
@@ -67,6 +68,8 @@ pub(crate) async fn history(
             ))
             .await?;
         orders(operator, other, ws).await?;
+        let part = Part::Campaign(CampaignId(other));
+        tallies::mend(&operator.app, operator.workspace, part).await?;
         eprintln!("history {n} at {:.0} s", start.elapsed().as_secs_f64());
     }
     settle(operator).await

@@ -8,14 +8,16 @@ use sqlx::AssertSqlSafe;
 use super::batch::Work;
 use super::enqueue::MessageKind;
 use super::speak::{Effect, Outcome, Spoken};
-use super::{pace, warm_up};
+use super::{pace, receipts, warm_up};
 use crate::app::App;
 use crate::clock::{MINUTE, Millis};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
+use crate::store::ids::{CampaignId, WorkspaceId};
 use crate::subscribers::{self, Means};
+use crate::tallies::{self, Changes, Counted};
 use crate::telemetry;
-use crate::workspaces::{self, Page, Workspace};
+use crate::workspaces::{self, Page, PageRef, Workspace};
 
 /// So many suspicious refusals in one batch, and the batch is not believed.
 const SUSPICIOUS: usize = 5;
@@ -30,17 +32,22 @@ pub(super) async fn record(
     let done = doubt(app, page, done).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    sent(&mut tx, &done, now).await?;
+    let mut changes = Changes::default();
+    sent(app, &mut tx, page, &done, now, &mut changes).await?;
     for (work, spoken) in &done {
         match &spoken.outcome {
             Outcome::Sent { .. } => {}
-            other => one(app, &mut tx, workspace, work, spoken, other, now).await?,
+            other => {
+                let ended = one(app, &mut tx, workspace, work, spoken, other, now).await?;
+                ended.iter().for_each(|message| changes.came(message));
+            }
         }
         release(&mut tx, work, spoken).await?;
         for effect in &spoken.effects {
             person(app, &mut tx, work, effect, now).await?;
         }
     }
+    changes.write(&mut tx).await?;
     tx.commit().await?;
     for (_, spoken) in &done {
         let outcome = match &spoken.outcome {
@@ -101,8 +108,16 @@ async fn doubt(
     Ok(done)
 }
 
-/// All that Meta took, in one statement. An echo may have been quicker: then only gaps are filled.
-async fn sent(conn: &mut Conn, done: &[(Work, Spoken)], now: Millis) -> sqlx::Result<()> {
+/// All that Meta took, in one statement. Where an echo (or the end of the lease) was quicker, what
+/// it left open is filled in.
+async fn sent(
+    app: &App,
+    conn: &mut Conn,
+    page: &Page,
+    done: &[(Work, Spoken)],
+    now: Millis,
+    changes: &mut Changes,
+) -> anyhow::Result<()> {
     let rows: Vec<_> = done
         .iter()
         .filter_map(|(work, spoken)| match &spoken.outcome {
@@ -129,21 +144,42 @@ async fn sent(conn: &mut Conn, done: &[(Work, Spoken)], now: Millis) -> sqlx::Re
              mid = COALESCE(mid, NULLIF(v.column3, '')),
              tracking_id = COALESCE(tracking_id, NULLIF(v.column4, ''))
          FROM (VALUES {values}) AS v
-         WHERE origin_id = v.column1 AND subscriber_id = v.column2
-           AND status IN ('sending', 'unknown', 'sent')"
+         WHERE origin_id = v.column1 AND subscriber_id = v.column2 AND status = 'sending'
+         RETURNING {}",
+        tallies::COLUMNS
     );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false).bind(now);
+    let mut query = sqlx::query_as(AssertSqlSafe(sql))
+        .persistent(false)
+        .bind(now);
     for (_, mid, tracking) in &rows {
         query = query
             .bind(mid.as_deref().unwrap_or(""))
             .bind(tracking.as_deref().unwrap_or(""));
     }
-    query.execute(conn).await?;
+    let changed: Vec<Counted> = query.fetch_all(&mut *conn).await?;
+    changed.iter().for_each(|message| changes.came(message));
+    if changed.len() == rows.len() {
+        return Ok(());
+    }
+    let written: HashSet<(i64, i64)> = changed
+        .iter()
+        .map(|message| (message.origin_id, message.subscriber_id))
+        .collect();
+    let page = PageRef {
+        id: page.id,
+        workspace: page.workspace,
+    };
+    for (key, mid, tracking) in rows {
+        if !written.contains(&(key.origin.0, key.subscriber.0)) {
+            let names = (mid.as_deref(), tracking.as_deref());
+            receipts::settle(app, conn, page, key, now, names, changes).await?;
+        }
+    }
     Ok(())
 }
 
-/// A message that was not simply sent, with the row of its attempt. The lease is the fence: if it
-/// ran out and somebody else took the message over, nothing is written.
+/// A message that was not simply sent, with the row of its attempt; the message as it is then. The
+/// lease is the fence: if it ran out and somebody else took the message over, nothing is written.
 async fn one(
     app: &App,
     conn: &mut Conn,
@@ -152,9 +188,9 @@ async fn one(
     spoken: &Spoken,
     outcome: &Outcome,
     now: Millis,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Counted>> {
     let (status, reason, detail, due_at, counts) = match outcome {
-        Outcome::Sent { .. } => return Ok(()),
+        Outcome::Sent { .. } => return Ok(None),
         Outcome::Again {
             at,
             try_counts,
@@ -171,24 +207,26 @@ async fn one(
             ("unknown", Some(reason), Some(detail.as_str()), None, true)
         }
     };
-    let written = sqlx::query(
+    let sql = format!(
         "UPDATE messages SET status = $3, reason = $4, detail = $5, lease_until = NULL,
              due_at = COALESCE($6, due_at), attempts = attempts - $7
-         WHERE origin_id = $1 AND subscriber_id = $2 AND status = 'sending' AND lease_until = $8",
-    )
-    .bind(work.key.origin)
-    .bind(work.key.subscriber)
-    .bind(status)
-    .bind(reason)
-    .bind(detail)
-    .bind(due_at)
-    .bind(i64::from(!counts))
-    .bind(work.lease_until)
-    .execute(&mut *conn)
-    .await?
-    .rows_affected();
-    if written == 0 || !counts && spoken.error.is_none() {
-        return Ok(());
+         WHERE origin_id = $1 AND subscriber_id = $2 AND status = 'sending' AND lease_until = $8
+         RETURNING {}",
+        tallies::COLUMNS
+    );
+    let written: Option<Counted> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(work.key.origin)
+        .bind(work.key.subscriber)
+        .bind(status)
+        .bind(reason)
+        .bind(detail)
+        .bind(due_at)
+        .bind(i64::from(!counts))
+        .bind(work.lease_until)
+        .fetch_optional(&mut *conn)
+        .await?;
+    if written.is_none() || !counts && spoken.error.is_none() {
+        return Ok(written);
     }
     let (code, subcode) = spoken.error.map_or((None, None), |(c, s)| (Some(c), s));
     sqlx::query(
@@ -211,7 +249,7 @@ async fn one(
     if status == "failed" && work.kind != MessageKind::Card {
         profiles::report(app, conn, failed_report(workspace, work, reason, now)).await?;
     }
-    Ok(())
+    Ok(written)
 }
 
 fn failed_report(workspace: &Workspace, work: &Work, reason: Option<&str>, now: Millis) -> Report {
@@ -357,27 +395,41 @@ pub(super) async fn expire_leases(app: &App) -> sqlx::Result<u64> {
     if expired.is_none() {
         return Ok(0);
     }
-    let done = sqlx::query(
+    let sql = format!(
         "UPDATE messages SET status = 'unknown', lease_until = NULL,
              reason = COALESCE(reason, 'answer_lost'),
              detail = 'The process stopped while Meta was answering.'
-         WHERE status = 'sending' AND lease_until < $1",
-    )
-    .bind(now)
-    .execute(app.db.writer())
-    .await?;
-    Ok(done.rows_affected())
+         WHERE status = 'sending' AND lease_until < $1 RETURNING {}",
+        tallies::COLUMNS
+    );
+    let mut tx = app.db.begin().await?;
+    let left: Vec<Counted> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(now)
+        .fetch_all(&mut *tx)
+        .await?;
+    let mut changes = Changes::default();
+    left.iter().for_each(|message| changes.came(message));
+    changes.write(&mut tx).await?;
+    tx.commit().await?;
+    Ok(left.len() as u64)
 }
 
-/// Messages of a cancelled campaign: what is queued will not be sent.
-pub async fn cancel_queued(conn: &mut Conn, campaign: i64, now: Millis) -> sqlx::Result<u64> {
+/// Messages of a cancelled campaign: what is queued will not be sent. Commits.
+pub async fn cancel_queued(app: &App, ws: WorkspaceId, campaign: CampaignId) -> sqlx::Result<u64> {
+    let mut tx = app.db.begin().await?;
     let done = sqlx::query(
-        "UPDATE messages SET status = 'skipped', reason = 'cancelled', started_at = $2
-         WHERE campaign_id = $1 AND status = 'queued'",
+        "UPDATE messages SET status = 'skipped', reason = 'cancelled', started_at = $3
+         WHERE workspace_id = $1 AND campaign_id = $2 AND campaign_id IS NOT NULL
+           AND status = 'queued'",
     )
+    .bind(ws)
     .bind(campaign)
-    .bind(now)
-    .execute(conn)
+    .bind(app.clock.now())
+    .execute(&mut *tx)
     .await?;
+    let mut changes = Changes::default();
+    changes.skipped(ws, campaign.0, "cancelled", done.rows_affected());
+    changes.write(&mut tx).await?;
+    tx.commit().await?;
     Ok(done.rows_affected())
 }

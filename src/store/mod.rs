@@ -110,6 +110,15 @@ impl Database {
         }
     }
 
+    /// Ends a `SELECT` whose rows are about to be changed by what was read of them: until the
+    /// transaction ends nobody else changes them.
+    pub fn locking(&self, table: &str) -> String {
+        match self.engine {
+            Engine::Sqlite => String::new(),
+            Engine::Postgres => format!(" FOR UPDATE OF {table}"),
+        }
+    }
+
     pub async fn acquire(&self) -> sqlx::Result<PoolConnection<Any>> {
         self.pool.acquire().await
     }

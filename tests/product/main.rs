@@ -9,4 +9,5 @@ mod automations;
 mod clicks;
 mod figures;
 mod profiles;
+mod tallies;
 mod world;
