@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,10 +40,22 @@ pub struct App {
 pub struct Capacity {
     /// Calls to Meta that wait for their answer.
     pub calls: Semaphore,
+    /// Batches of messages whose calls are not all out yet.
+    batches: Arc<Semaphore>,
     /// Which of all processes this is: a number by chance.
     pub worker: i64,
 }
 
+impl Capacity {
+    /// Waits for the turn of a batch; it lasts until the permit is let go. In the order of asking.
+    pub async fn batch(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed, so there always is one.
+        Arc::clone(&self.batches).acquire_owned().await.ok()
+    }
+}
+
+/// Batches on their way out at once.
+const BATCHES: usize = 128;
 /// Calls in flight: more than one process has answers to keep up with, few enough to fit in memory.
 const CALLS: usize = 512;
 
@@ -85,6 +97,7 @@ impl App {
             klaviyo,
             capacity: Arc::new(Capacity {
                 calls: Semaphore::new(CALLS),
+                batches: Arc::new(Semaphore::new(BATCHES)),
                 worker: rand::random(),
             }),
             tasks: TaskTracker::new(),

@@ -214,7 +214,8 @@ async fn stop_runs(
     .execute(&mut *conn)
     .await?;
     let mut changes = Changes::default();
-    changes.skipped(ws, id.0, "cancelled", cancelled.rows_affected());
+    let cancelled = cancelled.rows_affected();
+    changes.many_came(ws, id.0, "skipped", "cancelled", cancelled);
     changes.write(conn).await
 }
 

@@ -7,7 +7,7 @@ use super::schedule::LATE_GRACE;
 use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis};
 use crate::delivery::warm_up::{self, Halt};
-use crate::delivery::{self, Channel, UNSETTLED};
+use crate::delivery::{self, Channel, SETTLE_BEFORE, UNSETTLED};
 use crate::queue::Job;
 use crate::store::Tx;
 use crate::store::ids::{CampaignId, WorkspaceId};
@@ -251,11 +251,13 @@ async fn note_audience(tx: &mut Tx, campaign: &Campaign, people: u64) -> anyhow:
     .fetch_one(&mut **tx)
     .await?;
     let mut changes = Changes::default();
-    changes.skipped(
+    let held_out = held_out.unsigned_abs();
+    changes.many_came(
         campaign.workspace,
         campaign.id.0,
+        "skipped",
         "holdout",
-        held_out.unsigned_abs(),
+        held_out,
     );
     changes.write(tx).await?;
     Ok(())
@@ -276,27 +278,32 @@ async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         return halted(app, campaign, halt, &words).await;
     }
     let now = app.clock.now();
+    // In doubt on the paid channel means that it is tried once more, however long the Page rests
+    // before that: until then the campaign is not through.
     let open: Option<(i64,)> = sqlx::query_as(
         "SELECT 1 WHERE EXISTS (SELECT 1 FROM messages
                  WHERE campaign_id = $1 AND campaign_id IS NOT NULL AND status = 'queued')
              OR EXISTS (SELECT 1 FROM messages
                  WHERE status = 'sending' AND lease_until > 0 AND campaign_id = $1)
              OR EXISTS (SELECT 1 FROM messages
-                 WHERE status = 'unknown' AND reason = 'answer_lost' AND started_at > $2
+                 WHERE status = 'unknown' AND reason = 'answer_lost'
+                   AND (started_at > $2 OR channel = 'marketing_message' AND started_at > $3)
                    AND campaign_id = $1)",
     )
     .bind(campaign.id)
     .bind(now - UNSETTLED)
+    .bind(now - SETTLE_BEFORE)
     .fetch_optional(&mut *conn)
     .await?;
     if open.is_none() {
         sqlx::query(
             "UPDATE campaigns SET status = 'finished', finished_at = $3, updated_at = $3
-             WHERE workspace_id = $1 AND id = $2 AND status = 'running'",
+             WHERE workspace_id = $1 AND id = $2 AND status = 'running' AND updated_at = $4",
         )
         .bind(campaign.workspace)
         .bind(campaign.id)
         .bind(now)
+        .bind(campaign.updated_at)
         .execute(app.db.writer())
         .await?;
         tracing::info!(campaign.id = %campaign.id, "campaign finished");

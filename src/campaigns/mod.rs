@@ -5,12 +5,14 @@ pub mod audience;
 mod advance;
 mod draft;
 mod estimate;
+mod repair;
 mod schedule;
 
 pub use advance::advance;
 pub use audience::{Audience, Condition};
 pub use draft::{Campaign, Draft, Patch, create, delete, find, list, patch};
 pub use estimate::{Estimate, estimate};
+pub use repair::repair;
 pub use schedule::{
     Schedule, cancel, create_scheduled, patch_scheduled, pause, resume, schedule, test_send,
 };

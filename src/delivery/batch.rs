@@ -32,7 +32,7 @@ pub(super) const LEASE: Millis = 25 * SECOND;
 /// A message whose answer was lost is tried once more after this: an echo would have come.
 pub(super) const SETTLE_AFTER: Millis = 30 * SECOND;
 /// ... and before this: inside Meta's 12 h a second message is refused, so a retry is safe.
-pub(super) const SETTLE_BEFORE: Millis = 11 * HOUR;
+pub const SETTLE_BEFORE: Millis = 11 * HOUR;
 
 /// Where to look for due messages.
 #[derive(Clone, Copy, Debug)]
@@ -171,9 +171,10 @@ pub(super) async fn claim(
     workspace: &Workspace,
     page: &Page,
     source: Source,
+    room: pace::Room,
 ) -> anyhow::Result<Claim> {
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = app.clock.now();
     if !is_active(&mut tx, page).await? {
         return Ok(Claim::Nothing);
     }
@@ -184,7 +185,8 @@ pub(super) async fn claim(
         },
         _ => None,
     };
-    let rows = candidates(app, &mut tx, page, source, now).await?;
+    let most = room.calls(1).min(BATCH);
+    let rows = candidates(app, &mut tx, page, source, most, now).await?;
     if rows.is_empty() {
         return Ok(Claim::Nothing);
     }
@@ -213,9 +215,13 @@ pub(super) async fn claim(
         skipped,
         later,
         given_up,
-        probing,
+        mut probing,
         ..
     } = sorter;
+    let weight = work.iter().map(|w| weight(&w.content)).max().unwrap_or(1);
+    // The others stay in line.
+    work.truncate(usize::try_from(room.calls(weight))?);
+    probing.retain(|owner| work.iter().any(|w| w.owner == Some(*owner)));
     reserve(&mut tx, workspace, &work, now).await?;
     let mut changes = Changes::default();
     let moved = !skipped.is_empty() || !later.is_empty() || !given_up.is_empty();
@@ -231,11 +237,6 @@ pub(super) async fn claim(
         tx.commit().await?;
         return Ok(if moved { Claim::Moved } else { Claim::Nothing });
     }
-    let weight = if work.iter().any(|w| is_heavy(&w.content)) {
-        pace::MEDIA_WEIGHT
-    } else {
-        1
-    };
     let total = weight * i64::try_from(work.len())?;
     let slots = match pace::take(&mut tx, page.id, total, app.capacity.worker, now).await? {
         Ok(slots) => slots,
@@ -261,15 +262,16 @@ pub(super) async fn claim(
     }))
 }
 
-fn is_heavy(content: &Content) -> bool {
+/// How many calls of the Page's pace it counts for.
+fn weight(content: &Content) -> i64 {
     use super::content::{Body, MediaKind, Message};
-    matches!(
-        &content.body,
+    match &content.body {
         Body::Message(Message::Media {
             media: MediaKind::Video,
             ..
-        })
-    )
+        }) => pace::MEDIA_WEIGHT,
+        _ => 1,
+    }
 }
 
 async fn campaign_facts(
@@ -340,6 +342,7 @@ async fn candidates(
     tx: &mut Tx,
     page: &Page,
     source: Source,
+    most: i64,
     now: Millis,
 ) -> anyhow::Result<Vec<Row>> {
     let mut sql = String::from(PEOPLE);
@@ -357,11 +360,11 @@ async fn candidates(
     sql.push_str(&app.db.claiming("m, s"));
     let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(page.id);
     let query = match source {
-        Source::Single => query.bind(now).bind(BATCH),
-        Source::Campaign(id) => query.bind(now).bind(BATCH).bind(id),
+        Source::Single => query.bind(now).bind(most),
+        Source::Campaign(id) => query.bind(now).bind(most).bind(id),
         Source::Unsettled => query
             .bind(now - SETTLE_AFTER)
-            .bind(BATCH)
+            .bind(most)
             .bind(now - SETTLE_BEFORE),
     };
     Ok(query.fetch_all(&mut **tx).await?)

@@ -8,12 +8,11 @@ use sqlx::AssertSqlSafe;
 use super::batch::Work;
 use super::enqueue::MessageKind;
 use super::speak::{Effect, Outcome, Spoken};
-use super::{pace, receipts, warm_up};
+use super::{pace, receipts, retry, warm_up};
 use crate::app::App;
-use crate::clock::{MINUTE, Millis};
+use crate::clock::{MINUTE, Millis, SECOND};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
-use crate::store::ids::{CampaignId, WorkspaceId};
 use crate::subscribers::{self, Means};
 use crate::tallies::{self, Changes, Counted};
 use crate::telemetry;
@@ -22,7 +21,12 @@ use crate::workspaces::{self, Page, PageRef, Workspace};
 /// So many suspicious refusals in one batch, and the batch is not believed.
 const SUSPICIOUS: usize = 5;
 
-/// Writes the outcomes of a batch.
+/// How long the outcomes of a batch are kept for a database that does not take them.
+const KEPT: Millis = MINUTE;
+const LONGEST_PAUSE: Millis = 2 * SECOND;
+
+/// Writes the outcomes of a batch. What Meta answered is known nowhere else, so a database that is
+/// away or full is asked again for a while.
 pub(super) async fn record(
     app: &App,
     workspace: &Workspace,
@@ -30,25 +34,16 @@ pub(super) async fn record(
     done: Vec<(Work, Spoken)>,
 ) -> anyhow::Result<()> {
     let done = doubt(app, page, done).await?;
-    let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    let mut changes = Changes::default();
-    sent(app, &mut tx, page, &done, now, &mut changes).await?;
-    for (work, spoken) in &done {
-        match &spoken.outcome {
-            Outcome::Sent { .. } => {}
-            other => {
-                let ended = one(app, &mut tx, workspace, work, spoken, other, now).await?;
-                ended.iter().for_each(|message| changes.came(message));
-            }
+    let give_up_at = app.clock.now() + KEPT;
+    let mut pause = SECOND / 10;
+    while let Err(error) = write(app, workspace, page, &done).await {
+        if app.clock.now() >= give_up_at {
+            return Err(error.context("write down what Meta answered"));
         }
-        release(&mut tx, work, spoken).await?;
-        for effect in &spoken.effects {
-            person(app, &mut tx, work, effect, now).await?;
-        }
+        tracing::warn!(page.id = %page.id, "outcomes wait for the database: {error:#}");
+        app.clock.sleep_until(app.clock.now() + pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    changes.write(&mut tx).await?;
-    tx.commit().await?;
     for (_, spoken) in &done {
         let outcome = match &spoken.outcome {
             Outcome::Sent { .. } => "sent",
@@ -60,6 +55,37 @@ pub(super) async fn record(
         telemetry::messages(outcome, 1);
     }
     surroundings(app, page, &done).await
+}
+
+/// All of a batch, in one transaction; done twice it changes nothing.
+async fn write(
+    app: &App,
+    workspace: &Workspace,
+    page: &Page,
+    done: &[(Work, Spoken)],
+) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let mut changes = Changes::default();
+    sent(app, &mut tx, page, done, now, &mut changes).await?;
+    for (work, spoken) in done {
+        let is_ours = match &spoken.outcome {
+            Outcome::Sent { .. } => true,
+            other => {
+                let ended = one(app, &mut tx, workspace, work, spoken, other, now).await?;
+                ended.iter().for_each(|message| changes.came(message));
+                ended.is_some()
+            }
+        };
+        if is_ours {
+            release(&mut tx, work, spoken).await?;
+        }
+        for effect in &spoken.effects {
+            person(app, &mut tx, work, effect, now).await?;
+        }
+    }
+    changes.write(&mut tx).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Many refusals that would each condemn a person or the message, in one batch, rather condemn the
@@ -189,6 +215,8 @@ async fn one(
     outcome: &Outcome,
     now: Millis,
 ) -> anyhow::Result<Option<Counted>> {
+    let patient = patience(conn, work, outcome, now).await?;
+    let outcome = patient.as_ref().unwrap_or(outcome);
     let (status, reason, detail, due_at, counts) = match outcome {
         Outcome::Sent { .. } => return Ok(None),
         Outcome::Again {
@@ -250,6 +278,38 @@ async fn one(
         profiles::report(app, conn, failed_report(workspace, work, reason, now)).await?;
     }
     Ok(written)
+}
+
+/// Meta's "later" uses up a message's patience; tries that never reached Meta do not, however many
+/// an outage cost. Asked only when it seems used up: the attempts tell the two apart (a rest of the
+/// whole Page leaves no detail, a try that did not get through no code).
+async fn patience(
+    conn: &mut Conn,
+    work: &Work,
+    outcome: &Outcome,
+    now: Millis,
+) -> sqlx::Result<Option<Outcome>> {
+    let Outcome::Failed {
+        reason: "gave_up",
+        detail,
+    } = outcome
+    else {
+        return Ok(None);
+    };
+    let (refused,): (i64,) = sqlx::query_as(
+        "SELECT COUNT(*) FROM attempts WHERE origin_id = $1 AND subscriber_id = $2
+           AND outcome = 'again' AND code IS NOT NULL AND detail IS NOT NULL",
+    )
+    .bind(work.key.origin)
+    .bind(work.key.subscriber)
+    .fetch_one(conn)
+    .await?;
+    let wait = retry::later(refused + 1, None, rand::random());
+    Ok(wait.map(|wait| Outcome::Again {
+        at: now + wait,
+        try_counts: true,
+        detail: Some(detail.clone()),
+    }))
 }
 
 fn failed_report(workspace: &Workspace, work: &Work, reason: Option<&str>, now: Millis) -> Report {
@@ -336,6 +396,14 @@ async fn person(
 
 /// What the answers say about the Page, its pace and its campaigns.
 async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow::Result<()> {
+    let rest = done.iter().flat_map(|(_, spoken)| &spoken.effects);
+    let rest = rest.filter_map(|effect| match effect {
+        Effect::RestPage(until) => Some(*until),
+        _ => None,
+    });
+    if let Some(longest) = rest.max() {
+        pace::hold(app, page.id, longest).await?;
+    }
     let mut told: HashSet<(Option<i64>, std::mem::Discriminant<Effect>)> = HashSet::new();
     for (work, spoken) in done {
         for effect in &spoken.effects {
@@ -343,7 +411,6 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
                 continue;
             }
             match effect {
-                Effect::RestPage(until) => pace::hold(app, page.id, *until).await?,
                 Effect::PageTrouble(words) => {
                     workspaces::page_needs_reconnect(app, page.id, words).await?;
                 }
@@ -359,7 +426,11 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
                         warm_up::halt(app, page.workspace, owner, page.id, *how, words).await?;
                     }
                 }
-                Effect::Probed | Effect::OptOut | Effect::DropToken | Effect::NotBefore(_) => {}
+                Effect::RestPage(_)
+                | Effect::Probed
+                | Effect::OptOut
+                | Effect::DropToken
+                | Effect::NotBefore(_) => {}
             }
         }
     }
@@ -379,57 +450,4 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
         pace::obey(app, page.id, usage).await?;
     }
     Ok(())
-}
-
-/// Leases that ran out: somebody was speaking to Meta and never told us the end.
-pub(super) async fn expire_leases(app: &App) -> sqlx::Result<u64> {
-    let now = app.clock.now();
-    // Asked every second: reading costs nothing, while even an empty UPDATE takes SQLite's one
-    // write lock.
-    let expired: Option<(i64,)> = sqlx::query_as(
-        "SELECT 1 FROM messages WHERE status = 'sending' AND lease_until < $1 LIMIT 1",
-    )
-    .bind(now)
-    .fetch_optional(app.db.pool())
-    .await?;
-    if expired.is_none() {
-        return Ok(0);
-    }
-    let sql = format!(
-        "UPDATE messages SET status = 'unknown', lease_until = NULL,
-             reason = COALESCE(reason, 'answer_lost'),
-             detail = 'The process stopped while Meta was answering.'
-         WHERE status = 'sending' AND lease_until < $1 RETURNING {}",
-        tallies::COLUMNS
-    );
-    let mut tx = app.db.begin().await?;
-    let left: Vec<Counted> = sqlx::query_as(AssertSqlSafe(sql))
-        .bind(now)
-        .fetch_all(&mut *tx)
-        .await?;
-    let mut changes = Changes::default();
-    left.iter().for_each(|message| changes.came(message));
-    changes.write(&mut tx).await?;
-    tx.commit().await?;
-    Ok(left.len() as u64)
-}
-
-/// Messages of a cancelled campaign: what is queued will not be sent. Commits.
-pub async fn cancel_queued(app: &App, ws: WorkspaceId, campaign: CampaignId) -> sqlx::Result<u64> {
-    let mut tx = app.db.begin().await?;
-    let done = sqlx::query(
-        "UPDATE messages SET status = 'skipped', reason = 'cancelled', started_at = $3
-         WHERE workspace_id = $1 AND campaign_id = $2 AND campaign_id IS NOT NULL
-           AND status = 'queued'",
-    )
-    .bind(ws)
-    .bind(campaign)
-    .bind(app.clock.now())
-    .execute(&mut *tx)
-    .await?;
-    let mut changes = Changes::default();
-    changes.skipped(ws, campaign.0, "cancelled", done.rows_affected());
-    changes.write(&mut tx).await?;
-    tx.commit().await?;
-    Ok(done.rows_affected())
 }

@@ -12,8 +12,16 @@ use crate::store::ids::PageRowId;
 /// Calls a second we allow ourselves of Meta's 300 (facts/meta.md section 9): the rest is for the
 /// jitter of the network, so that no second ever sees more.
 const PER_SECOND: i64 = 290;
-/// Audio and video have a tenth of a tenth: 10 a second.
-pub(super) const MEDIA_WEIGHT: i64 = 29;
+/// Audio and video have 10 a second. A little more than a tenth each, so that ten never stand
+/// within less than a second.
+pub(super) const MEDIA_WEIGHT: i64 = 30;
+/// Nobody claims while slots are taken this far ahead already: a claimed message can neither be
+/// paused nor overtaken.
+const AHEAD: Millis = 300;
+/// The slots of one batch span no more than this.
+const SPAN: Millis = 250;
+/// Slots taken further ahead than this were taken by a clock that has been set back since.
+const TOO_FAR: Millis = 2 * MINUTE;
 /// From this share of a limit on we go slower.
 const CAREFUL: u32 = 80;
 /// A Page counts as shared for so long after another worker took slots of it.
@@ -41,6 +49,46 @@ impl Slots {
     }
 }
 
+/// What may be claimed at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    interval_us: i64,
+}
+
+impl Room {
+    /// Calls of this weight.
+    pub(super) fn calls(self, weight: i64) -> i64 {
+        (SPAN * 1_000 / (self.interval_us * weight)).max(1)
+    }
+}
+
+/// Whether there is room for another batch, or from when on.
+pub(super) async fn room(app: &App, page: PageRowId) -> sqlx::Result<Result<Room, Millis>> {
+    let now = app.clock.now();
+    let row: Option<(i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT next_slot_us, hold_until, slow_until, per_second FROM paces WHERE page_id = $1",
+    )
+    .bind(page)
+    .fetch_optional(app.db.pool())
+    .await?;
+    let (next_slot_us, hold_until, slow_until, slow) = row.unwrap_or_default();
+    if hold_until > now {
+        return Ok(Err(hold_until));
+    }
+    let next = next_slot_us / 1_000;
+    if next > now + AHEAD && next < now + TOO_FAR {
+        return Ok(Err(next - AHEAD / 2));
+    }
+    let per_second = if slow_until > now {
+        slow.clamp(1, PER_SECOND)
+    } else {
+        PER_SECOND
+    };
+    Ok(Ok(Room {
+        interval_us: 1_000_000 / per_second,
+    }))
+}
+
 /// Keeps the calls of this process to one Page apart, when they are late and want to catch up.
 #[derive(Debug, Default)]
 pub(super) struct Gate(Mutex<i64>);
@@ -49,7 +97,9 @@ impl Gate {
     /// The moment for a call whose slot is `at_us` and whose weight is `weight`.
     pub(super) fn pass(&self, at_us: i64, weight: i64, slots: &Slots) -> Millis {
         let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = at_us.max(*next);
+        // Further ahead than any slot is, it is of a clock that was set back since.
+        let is_stale = *next > at_us + TOO_FAR * 1_000;
+        let at = if is_stale { at_us } else { at_us.max(*next) };
         *next = at + weight * slots.interval_us;
         at / 1_000
     }
@@ -66,7 +116,8 @@ pub(super) async fn take(
     loop {
         let taken: Option<(i64, i64, i64, i64)> = sqlx::query_as(
             "UPDATE paces SET next_slot_us = CASE WHEN hold_until > $2 THEN next_slot_us ELSE
-                 CASE WHEN next_slot_us > $2 * 1000 THEN next_slot_us ELSE $2 * 1000 END
+                 CASE WHEN next_slot_us BETWEEN $2 * 1000 AND $7 THEN next_slot_us
+                      ELSE $2 * 1000 END
                  + $3 * (1000000 / CASE WHEN slow_until <= $2 OR per_second > $4 THEN $4
                                         WHEN per_second < 1 THEN 1 ELSE per_second END) END,
                  shared_until = CASE WHEN taken_by = $5 THEN shared_until ELSE $6 END,
@@ -83,6 +134,7 @@ pub(super) async fn take(
         .bind(PER_SECOND)
         .bind(worker)
         .bind(now + SHARED_FOR)
+        .bind((now + TOO_FAR) * 1_000)
         .fetch_optional(&mut *conn)
         .await?;
         match taken {
@@ -159,6 +211,23 @@ mod tests {
             .collect();
         assert_eq!(at[0], 5_000);
         assert_eq!(at[99], 5_000 + 99 * 3_448 / 1_000);
+    }
+
+    #[test]
+    fn a_batch_spans_a_quarter_of_a_second_whatever_the_pace() {
+        let room = |per_second: i64| Room {
+            interval_us: 1_000_000 / per_second,
+        };
+        assert_eq!(room(290).calls(1), 72);
+        assert_eq!(room(290).calls(MEDIA_WEIGHT), 2);
+        assert_eq!((room(14).calls(1), room(1).calls(1)), (3, 1));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_holds_nothing_up() {
+        let (gate, slots) = (Gate::default(), slots(false));
+        gate.pass(3_600_000_000_000, 1, &slots);
+        assert_eq!(gate.pass(1_000_000, 1, &slots), 1_000);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::batch::{self, Batch, Claim, Source, Work, claim};
-use super::outcome;
 use super::pace::{self, Gate, Slots};
 use super::speak::{Spoken, speak, unspoken};
 use super::warm_up;
+use super::{leases, outcome};
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::queue::Job;
@@ -43,6 +43,9 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
     loop {
         let mut dry = failure.is_some() || app.stop.is_cancelled();
         while ahead < AHEAD && under_way.len() < UNDER_WAY && !dry {
+            // In the order of asking, so a Page with a few messages waits for a batch of the
+            // others, never for all they have.
+            let permit = app.capacity.batch().await;
             let (known, next) = match claim_next(app, id, &mut sender, turn).await {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
@@ -57,13 +60,21 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
                     ahead += 1;
                     let (app, gate, out) = (app.clone(), Arc::clone(&gate), out.clone());
                     under_way.spawn(async move {
-                        let done = send_batch(&app, &known, &gate, batch, || out.send(())).await;
+                        let all_out = || {
+                            drop(permit);
+                            out.send(())
+                        };
+                        let done = send_batch(&app, &known, &gate, batch, all_out).await;
                         outcome::record(&app, &known.workspace, &known.page, done).await?;
                         app.queue.nudge(Job::Campaigns);
                         anyhow::Ok(())
                     });
                 }
                 Next::Moved => turn += 1,
+                Next::Rest(until) => {
+                    drop(permit);
+                    app.clock.sleep_until(until).await;
+                }
                 Next::Dry => dry = true,
             }
         }
@@ -132,29 +143,37 @@ impl Sender {
 enum Next {
     Batch(Batch),
     Moved,
+    /// So short that it is worth waiting for.
+    Rest(Millis),
     Dry,
 }
 
 /// The next batch, fair between campaigns: single messages first, then each campaign in turn.
 async fn next_batch(app: &App, sender: &Sender, turn: usize) -> anyhow::Result<Next> {
     let Sender { workspace, page } = sender;
+    let room = match pace::room(app, page.id).await? {
+        Ok(room) => room,
+        Err(until) => return Ok(rest(app, until)),
+    };
     let mut moved = false;
     for source in sources(app, page, turn).await? {
-        match claim(app, workspace, page, source).await? {
+        match claim(app, workspace, page, source, room).await? {
             Claim::Work(batch) => return Ok(Next::Batch(batch)),
             Claim::Moved => moved = true,
             Claim::Nothing => {}
-            Claim::Resting(until) => {
-                // The sweep comes back; only a short rest is worth waiting for.
-                if until - app.clock.now() < SECOND && !app.clock.is_steerable() {
-                    app.clock.sleep_until(until).await;
-                    return Ok(Next::Moved);
-                }
-                return Ok(Next::Dry);
-            }
+            Claim::Resting(until) => return Ok(rest(app, until)),
         }
     }
     Ok(if moved { Next::Moved } else { Next::Dry })
+}
+
+/// The sweep comes back; only a short rest is worth waiting for.
+fn rest(app: &App, until: Millis) -> Next {
+    if until - app.clock.now() < SECOND && !app.clock.is_steerable() {
+        Next::Rest(until)
+    } else {
+        Next::Dry
+    }
 }
 
 /// Where something is due on this Page, in the order of who goes first; campaigns in turn.
@@ -297,7 +316,7 @@ async fn send_batch<T>(
 /// Pages on which something is due now. Leases that ran out are found here first, so that what a
 /// crash left is taken up within seconds.
 pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
-    let expired = outcome::expire_leases(app).await?;
+    let expired = leases::expire_leases(app).await?;
     if expired > 0 {
         tracing::warn!(
             messages = expired,

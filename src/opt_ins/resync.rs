@@ -109,10 +109,13 @@ async fn take_over(
         let event = format!("resync:{}", sha256_hex(row.token.as_bytes()));
         subscribers::opt_in(app, conn, id, Means::Resync, how, began, &event).await?;
     }
+    // Another worker may be reading the same list. What it has seen later stays seen, or it would
+    // take these people for gone.
     sqlx::query(
         "UPDATE subscribers SET token = $2, token_enabled = $3,
              token_expires_at = COALESCE($4, token_expires_at), next_eligible_at = $5,
-             timezone = COALESCE($6, timezone), token_seen_at = $7
+             timezone = COALESCE($6, timezone),
+             token_seen_at = CASE WHEN token_seen_at > $7 THEN token_seen_at ELSE $7 END
          WHERE id = $1",
     )
     .bind(id)

@@ -38,6 +38,7 @@ struct Shared<T> {
     outstanding: watch::Sender<usize>,
     doubles: AtomicBool,
     reorders: AtomicBool,
+    delay_ms: AtomicU64,
     given_up: AtomicU64,
 }
 
@@ -55,6 +56,7 @@ impl<T: Send + 'static> Outbox<T> {
             outstanding: watch::Sender::new(0),
             doubles: AtomicBool::new(false),
             reorders: AtomicBool::new(false),
+            delay_ms: AtomicU64::new(0),
             given_up: AtomicU64::new(0),
         }))
     }
@@ -71,6 +73,11 @@ impl<T: Send + 'static> Outbox<T> {
 
     pub(crate) fn reorders(&self, on: bool) {
         self.0.reorders.store(on, Ordering::SeqCst);
+    }
+
+    /// What is taken from now on waits this long before it is delivered.
+    pub(crate) fn delays(&self, ms: u64) {
+        self.0.delay_ms.store(ms, Ordering::SeqCst);
     }
 
     /// Deliveries that nobody took.
@@ -101,6 +108,10 @@ impl<T: Send + 'static> Outbox<T> {
                 loop {
                     let items = shared.take(&world, batch).await;
                     let taken = items.len();
+                    let delay = shared.delay_ms.load(Ordering::SeqCst);
+                    if delay > 0 {
+                        tokio::time::sleep(Duration::from_millis(delay)).await;
+                    }
                     for delivery in encode(items) {
                         if !deliver(&client, &delivery).await {
                             shared.given_up.fetch_add(1, Ordering::SeqCst);

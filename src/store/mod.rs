@@ -139,7 +139,14 @@ async fn open(url: &str, engine: Engine, connections: u32) -> anyhow::Result<Any
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(30));
     if engine == Engine::Sqlite {
-        options = options.after_connect(|connection, _| {
+        // In kibibytes, for each connection. The writer comes back to the same pages; what a
+        // reader kept is stale after the next write, and the system keeps the file anyway.
+        let cache = if connections == 1 {
+            "PRAGMA cache_size = -16000"
+        } else {
+            "PRAGMA cache_size = -2000"
+        };
+        options = options.after_connect(move |connection, _| {
             Box::pin(async move {
                 for pragma in [
                     "PRAGMA journal_mode = WAL",
@@ -148,7 +155,7 @@ async fn open(url: &str, engine: Engine, connections: u32) -> anyhow::Result<Any
                     "PRAGMA busy_timeout = 15000",
                     "PRAGMA foreign_keys = ON",
                     "PRAGMA temp_store = MEMORY",
-                    "PRAGMA cache_size = -16000",
+                    cache,
                     // Pages that change again and again are copied into the file once, not each
                     // time the log has grown by four megabytes.
                     "PRAGMA wal_autocheckpoint = 8000",
@@ -157,6 +164,17 @@ async fn open(url: &str, engine: Engine, connections: u32) -> anyhow::Result<Any
                 ] {
                     connection.execute(pragma).await?;
                 }
+                Ok(())
+            })
+        });
+    }
+    if engine == Engine::Postgres {
+        // A process that is frozen, or gone with its machine, must not keep rows locked.
+        options = options.after_connect(|connection, _| {
+            Box::pin(async move {
+                connection
+                    .execute("SET idle_in_transaction_session_timeout = '15s'")
+                    .await?;
                 Ok(())
             })
         });

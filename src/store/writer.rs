@@ -60,7 +60,14 @@ pub struct Tx(Turn);
 #[derive(Debug)]
 enum Turn {
     Pool(Transaction<'static, Any>),
-    Shared(Arc<Shared>, OwnedMutexGuard<Seat>),
+    Shared(Seated),
+}
+
+#[derive(Debug)]
+struct Seated {
+    shared: Arc<Shared>,
+    /// Taken by who commits.
+    seat: Option<OwnedMutexGuard<Seat>>,
 }
 
 impl Writer {
@@ -83,7 +90,10 @@ impl Writer {
             Kind::Shared(shared) => {
                 let mut seat = shared.seat().await;
                 seat.enter(&shared.pool).await?;
-                Ok(Tx(Turn::Shared(shared.clone(), seat)))
+                Ok(Tx(Turn::Shared(Seated {
+                    shared: shared.clone(),
+                    seat: Some(seat),
+                })))
             }
         }
     }
@@ -187,12 +197,27 @@ impl Seat {
 }
 
 impl Tx {
+    /// Takes back what it did.
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        match self.0 {
+            Turn::Pool(tx) => tx.rollback().await,
+            Turn::Shared(mut seated) => {
+                if let Some(mut seat) = seated.seat.take() {
+                    seat.settle().await;
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Returns when it is durable.
     pub async fn commit(self) -> sqlx::Result<()> {
-        let (shared, mut seat) = match self.0 {
+        let mut seated = match self.0 {
             Turn::Pool(tx) => return tx.commit().await,
-            Turn::Shared(shared, seat) => (shared, seat),
+            Turn::Shared(seated) => seated,
         };
+        let shared = seated.shared.clone();
+        let mut seat = seated.seat.take().ok_or(sqlx::Error::PoolClosed)?;
         seat.say("RELEASE member").await?;
         seat.is_dirty = false;
         let (done, durable) = oneshot::channel();
@@ -220,15 +245,30 @@ impl Tx {
     }
 }
 
+impl Drop for Seated {
+    /// What was not committed is taken back at once: nobody may come who would do it, and until
+    /// then other processes wait for the lock.
+    fn drop(&mut self) {
+        let Some(mut seat) = self.seat.take() else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let ended = async move { seat.settle().await };
+            self.shared.tasks.spawn_on(ended, &runtime);
+        }
+    }
+}
+
 impl Deref for Tx {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
         match &self.0 {
             Turn::Pool(tx) => tx,
-            Turn::Shared(_, seat) => seat
-                .connection
+            Turn::Shared(seated) => seated
+                .seat
                 .as_ref()
+                .and_then(|seat| seat.connection.as_deref())
                 .expect("who has a turn has the connection"),
         }
     }
@@ -238,9 +278,10 @@ impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut AnyConnection {
         match &mut self.0 {
             Turn::Pool(tx) => &mut *tx,
-            Turn::Shared(_, seat) => seat
-                .connection
+            Turn::Shared(seated) => seated
+                .seat
                 .as_mut()
+                .and_then(|seat| seat.connection.as_deref_mut())
                 .expect("who has a turn has the connection"),
         }
     }
@@ -359,6 +400,23 @@ mod tests {
         }
         let expected: HashSet<i64> = (0..400).filter(|i| i % 4 > 1).collect();
         assert_eq!(ids(&db).await, expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_let_go_leaves_no_lock_behind() {
+        let (folder, db) = database().await;
+        let mut tx = db.begin().await.unwrap();
+        insert(&mut tx, 1).await.unwrap();
+        drop(tx);
+        let url = format!("sqlite://{}/w.db", folder.path().display());
+        let other = Database::connect(&url).await.unwrap();
+        let start = Instant::now();
+        sqlx::query("INSERT INTO t (id, note) VALUES (2, 'n')")
+            .execute(other.writer())
+            .await
+            .unwrap();
+        assert!(start.elapsed() < Duration::from_secs(5));
+        assert_eq!(ids(&db).await, HashSet::from([2]));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

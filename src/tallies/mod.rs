@@ -135,17 +135,47 @@ impl Changes {
         self.came(now);
     }
 
-    /// Many `queued` messages of one owner were skipped in one statement.
-    pub fn skipped(&mut self, ws: WorkspaceId, owner: i64, reason: &str, messages: u64) {
+    /// One statement gave so many messages of one owner this end (not `sent`).
+    pub fn many_came(
+        &mut self,
+        ws: WorkspaceId,
+        owner: i64,
+        status: &str,
+        reason: &str,
+        messages: u64,
+    ) {
+        self.note_many(ws, owner, status, reason, messages.cast_signed());
+    }
+
+    /// One statement took it from so many.
+    pub fn many_went(
+        &mut self,
+        ws: WorkspaceId,
+        owner: i64,
+        status: &str,
+        reason: &str,
+        messages: u64,
+    ) {
+        self.note_many(ws, owner, status, reason, -messages.cast_signed());
+    }
+
+    /// Which Pages they are of is not asked: sums are over all of them.
+    fn note_many(
+        &mut self,
+        ws: WorkspaceId,
+        owner: i64,
+        status: &str,
+        reason: &str,
+        messages: i64,
+    ) {
         let group = Group {
             owner,
-            status: "skipped".to_owned(),
+            status: status.to_owned(),
             reason: reason.to_owned(),
             bucket: 0,
             page: PageRowId(0),
             workspace: ws,
         };
-        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
         self.0.entry(group).or_default().messages += messages;
     }
 

@@ -23,7 +23,7 @@ pub fn start(app: &App) {
     for lane in Lane::ALL {
         let concurrency = match lane {
             Lane::Webhooks => 2,
-            // As many Pages at once as the runner lets through; the others wait their turn.
+            // Pages; how much of each goes on at once is delivery's to say.
             Lane::Messages => 256,
             Lane::Upkeep => 8,
         };

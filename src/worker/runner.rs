@@ -2,11 +2,10 @@
 //! tried again after a pause.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::upkeep;
@@ -15,13 +14,9 @@ use crate::queue::Job;
 use crate::telemetry;
 use crate::{automations, campaigns, delivery, profiles, webhooks};
 
-/// Pages that are sent on at the same time: more than this process could send for at their pace.
-const PAGES_AT_ONCE: usize = 256;
-
 pub(super) struct Runner {
     app: App,
     states: Mutex<HashMap<Job, State>>,
-    pages: Semaphore,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +32,21 @@ impl Runner {
         Self {
             app,
             states: Mutex::default(),
-            pages: Semaphore::new(PAGES_AT_ONCE),
         }
     }
 
     /// Runs a job that somebody nudged. If it is running already, it runs once more afterwards.
-    pub(super) async fn run(&self, job: Job) {
+    pub(super) async fn run(self: &Arc<Self>, job: Job) {
         if let Some(failures) = self.begin(job, true) {
-            self.work(job, failures).await;
+            let runner = self.clone();
+            // A task of its own: a queue that fails drops whoever waits for its jobs, and a job
+            // that nobody sees to its end would count as running for ever.
+            let done = self
+                .app
+                .tasks
+                .spawn(async move { runner.work(job, failures).await });
+            // Its failures, and a panic within, are told where they happen.
+            let _ = done.await;
         }
     }
 
@@ -112,10 +114,6 @@ impl Runner {
     }
 
     async fn execute(&self, job: Job) -> anyhow::Result<()> {
-        let _turn = match job {
-            Job::Messages(_) => Some(self.pages.acquire().await?),
-            _ => None,
-        };
         let app = self.app.clone();
         // A task of its own, so that a panic is an error here and ends nothing else.
         let task = self

@@ -11,6 +11,7 @@ mod campaigns;
 mod connections;
 mod crash;
 mod delivery;
+mod faults;
 mod inbox;
 mod leaving;
 mod main_job;

@@ -1,12 +1,59 @@
 //! Trouble on demand.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::Meta;
 use super::events::EventShape;
 use crate::sandbox::lock;
 
+/// "Too many calls", and what it says of when to come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttle {
+    /// Meta's code in its error object; a bare HTTP 429 when absent.
+    pub code: Option<i64>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
+    /// `estimated_time_to_regain_access` of the business use case header, in minutes.
+    pub regain_minutes: Option<u32>,
+}
+
+/// A send that Meta saw, whatever it answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenCall {
+    /// In real time, since the sandbox began.
+    pub at: Duration,
+    /// Audio or video.
+    pub heavy: bool,
+}
+
 impl Meta {
+    /// The next `n` sends, on either channel, come to "too many calls" before they are looked at.
+    pub fn throttles_next(&self, throttle: Throttle, n: usize) {
+        self.faults()
+            .throttles
+            .extend(std::iter::repeat_n(throttle, n));
+    }
+
+    /// Notes when each send comes, for [`Meta::calls_seen`].
+    pub fn times_calls(&self, on: bool) {
+        self.faults().times_calls = on;
+    }
+
+    /// The sends to this Page's people since [`Meta::times_calls`], in order.
+    pub fn calls_seen(&self, page_id: &str) -> Vec<SeenCall> {
+        self.state()
+            .pages
+            .get(page_id)
+            .map(|page| page.calls.clone())
+            .unwrap_or_default()
+    }
+
+    /// Every webhook waits this long (in real time) before it is delivered.
+    pub fn delays_webhooks(&self, ms: u64) {
+        self.inner.outbox.delays(ms);
+    }
+
     /// The next `n` sends, on either channel, are refused with this error and have no effect.
     pub fn refuses_next(&self, code: i64, subcode: Option<i64>, n: usize) {
         self.faults()
@@ -58,6 +105,14 @@ impl Meta {
     /// The envelope of the marketing message events, which Meta does not document.
     pub fn shapes_marketing_events(&self, shape: EventShape) {
         *lock(&self.inner.shape) = shape;
+    }
+
+    pub(super) fn throttle_due(&self) -> Option<Throttle> {
+        self.faults().throttles.pop_front()
+    }
+
+    pub(super) fn since_start(&self) -> Duration {
+        Instant::now().duration_since(self.inner.started)
     }
 
     pub(super) fn drops_this_answer(&self) -> bool {

@@ -6,6 +6,8 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use super::faults::Throttle;
+
 /// Versions that answer; others are refused as Graph refuses them.
 const VERSIONS: [&str; 4] = ["v23.0", "v24.0", "v25.0", "v26.0"];
 
@@ -272,4 +274,40 @@ pub(super) fn respond(status: u16, body: &Value, usage: &UsageShown) -> Response
     response
         .body(Body::from(body.to_string()))
         .unwrap_or_default()
+}
+
+/// "Too many calls", with the hints it was given.
+pub(super) fn throttled(
+    throttle: Throttle,
+    trace: &str,
+    use_case: Option<(String, &'static str)>,
+) -> Response {
+    let usage = UsageShown {
+        percent: 100,
+        business_use_case: None,
+    };
+    let mut response = match throttle.code {
+        Some(code) => {
+            let text = format!("(#{code}) Calls to this api have exceeded the rate limit.");
+            respond(400, &Refusal::new(code, text).body(trace), &usage)
+        }
+        None => respond(429, &json!("Too many requests"), &usage),
+    };
+    let mut add = |name: &'static str, value: String| {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    if let Some(seconds) = throttle.retry_after {
+        add("retry-after", seconds.to_string());
+    }
+    if let (Some(minutes), Some((id, kind))) = (throttle.regain_minutes, use_case) {
+        let of_case = json!({ "type": kind, "call_count": 100, "total_cputime": 40,
+            "total_time": 40, "estimated_time_to_regain_access": minutes });
+        add(
+            "x-business-use-case-usage",
+            json!({ id: [of_case] }).to_string(),
+        );
+    }
+    response
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::checks;
 use super::content::{self, Content};
+use super::faults::SeenCall;
 use super::graph::{Answer, Call, Refusal};
 use super::state::{Channel, Entry, SentMessage, State};
 use super::{Caller, Meta, Taken};
@@ -227,6 +228,10 @@ impl Meta {
         let Some(page) = state.pages.get_mut(page_id) else {
             return Ok(());
         };
+        if self.faults().times_calls {
+            let at = self.since_start();
+            page.calls.push(SeenCall { at, heavy });
+        }
         let second = self.now().div_euclid(SECOND);
         if page.second.0 != second {
             page.second = (second, 0, 0);

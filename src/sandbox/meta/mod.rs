@@ -18,7 +18,7 @@ mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -35,6 +35,7 @@ use super::webhook_sender::Outbox;
 use super::{Config, World, lock};
 
 pub use events::EventShape;
+pub use faults::{SeenCall, Throttle};
 pub(crate) use people::Line;
 pub use people::Person;
 pub use state::{Campaign, Channel, SentMessage};
@@ -60,6 +61,7 @@ struct Inner {
     verify_token: String,
     warm_up_ms: i64,
     address: SocketAddr,
+    started: Instant,
     /// Echo and delivery come by themselves once a message was taken.
     auto_receipts: std::sync::atomic::AtomicBool,
     shape: Mutex<EventShape>,
@@ -101,6 +103,7 @@ impl Meta {
                 verify_token: config.verify_token.clone(),
                 warm_up_ms: config.warm_up_ms,
                 address,
+                started: Instant::now(),
                 auto_receipts: (config.mode == super::Mode::Explicit).into(),
                 shape: Mutex::new(EventShape::Changes),
                 state: Mutex::default(),
@@ -313,6 +316,9 @@ async fn graph_api(
         }
     };
     let is_send = call.path.last().is_some_and(|edge| edge == "messages");
+    if is_send && let Some(throttle) = meta.throttle_due() {
+        return graph::throttled(throttle, &trace, meta.use_case(&call.path[0]));
+    }
     let (answer, usage) = meta.dispatch(&call);
     if is_send && answer.is_ok() && meta.drops_this_answer() {
         return broken_off();

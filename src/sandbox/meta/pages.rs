@@ -57,6 +57,7 @@ impl Meta {
                 get_started: None,
                 second: (0, 0, 0),
                 sends: 0,
+                calls: Vec::new(),
             },
         );
     }

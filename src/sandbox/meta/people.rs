@@ -168,6 +168,16 @@ impl Meta {
         }
     }
 
+    /// The person wrote to the Page, and no webhook tells of it: the window is open.
+    pub fn wrote_unnoticed(&self, person: &Person) -> anyhow::Result<()> {
+        let now = self.now();
+        let mut state = self.state();
+        let human = human(&mut state, person)?;
+        human.has_thread = true;
+        human.acted_at = Some(now);
+        Ok(())
+    }
+
     /// Writes to the Page; opens the window.
     pub fn writes(&self, person: &Person, text: &str) -> anyhow::Result<()> {
         let mid = self.mid();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde_json::Value;
 
+use super::faults::{SeenCall, Throttle};
 use crate::clock::Millis;
 
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub(super) struct Page {
     pub(super) second: (Millis, u32, u32),
     /// Sends since the sandbox began, for the usage headers.
     pub(super) sends: u64,
+    /// When each send came, while that is noted.
+    pub(super) calls: Vec<SeenCall>,
 }
 
 #[derive(Debug)]
@@ -148,6 +151,8 @@ impl Human {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) refusals: VecDeque<(i64, Option<i64>)>,
+    pub(super) throttles: VecDeque<Throttle>,
+    pub(super) times_calls: bool,
     pub(super) delay_ms: u64,
     pub(super) drop_answers: u32,
     pub(super) silent: bool,

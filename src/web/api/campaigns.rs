@@ -118,7 +118,7 @@ impl Campaign {
     }
 }
 
-async fn counted(
+pub(super) async fn counted(
     web: &Web,
     ws: Caller,
     campaign: campaigns::Campaign,

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use crate::web::Web;
 use crate::web::api::problem::{Document, FieldError};
 use crate::web::api::{
-    automations, campaigns, messages, opt_in_links, orders, reports, settings, subscribers,
+    automations, campaigns, messages, opt_in_links, orders, repair, reports, settings, subscribers,
 };
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| complete(&routes_and_document().1));
@@ -60,6 +60,7 @@ fn routes_and_document() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .routes(routes!(campaigns::pause_campaign))
         .routes(routes!(campaigns::resume_campaign))
         .routes(routes!(campaigns::cancel_campaign))
+        .routes(routes!(repair::repair_campaign))
         .routes(routes!(campaigns::test_campaign))
         .routes(routes!(messages::list_messages))
         .routes(routes!(

@@ -9,6 +9,7 @@ mod messages;
 mod opt_in_links;
 mod orders;
 mod problem;
+mod repair;
 mod reports;
 mod request;
 mod schedule;

@@ -1,4 +1,4 @@
-//! The buttons of a campaign that goes out: pause, resume, cancel, send now.
+//! The buttons of a campaign that goes out: pause, resume, cancel, send now, send again.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -8,7 +8,9 @@ use axum::routing::post;
 use super::answer::{Answer, see_other_saying};
 use super::campaigns::find;
 use super::error::of_campaign;
+use super::fields::Fields;
 use super::session::Session;
+use super::words;
 use crate::campaigns::{self, Campaign, Schedule};
 use crate::web::Web;
 
@@ -18,6 +20,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/app/campaigns/{id}/resume", post(resume))
         .route("/app/campaigns/{id}/cancel", post(cancel))
         .route("/app/campaigns/{id}/send-now", post(send_now))
+        .route("/app/campaigns/{id}/repair", post(repair))
 }
 
 fn report_path(campaign: &Campaign) -> String {
@@ -64,6 +67,22 @@ async fn send_now(State(web): State<Web>, session: Session, Path(id): Path<Strin
         campaigns::resume(&web.app, session.ws(), campaign.id).await
     };
     Ok(moved(&sent.map_err(of_campaign)?, "It goes out now"))
+}
+
+/// To those for whom it failed: all of them, or those of the chosen reason.
+async fn repair(
+    State(web): State<Web>,
+    session: Session,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Answer {
+    let campaign = find(&web, &session, &id).await?;
+    let reason = fields.optional("reason");
+    let (campaign, people) = campaigns::repair(&web.app, session.ws(), campaign.id, reason)
+        .await
+        .map_err(of_campaign)?;
+    let people = words::people(i64::try_from(people)?);
+    Ok(moved(&campaign, &format!("It goes out again to {people}")))
 }
 
 fn moved(campaign: &Campaign, said: &str) -> Response {

@@ -144,6 +144,10 @@ impl Report {
                 "scheduled" | "preparing" | "running" | "paused" | "failed"
             ),
             "edit" => self.campaign.is_editable(),
+            "repair" => {
+                self.figures.failed > 0
+                    && matches!(status, "running" | "paused" | "finished" | "failed")
+            }
             _ => false,
         }
     }

@@ -91,6 +91,17 @@ fn a_finished_campaign_shows_money_links_reasons_and_everyone() {
 }
 
 #[test]
+fn sending_again_says_to_how_many_and_why_it_failed() {
+    let mut figures = figures();
+    figures.failed_why = vec![("rejected".to_owned(), 20), ("gave_up".to_owned(), 4)];
+    let html = report(sample("finished"), figures.clone());
+    assert!(html.contains("/repair\"") && html.contains("All 24 people"));
+    assert!(html.contains("value=\"gave_up\"") && html.contains("4 people"));
+    assert!(!report(sample("cancelled"), figures).contains("/repair\""));
+    assert!(!report(sample("finished"), Figures::default()).contains("/repair\""));
+}
+
+#[test]
 fn a_missed_schedule_asks() {
     let mut missed = sample("paused");
     missed.launched_at = None;

@@ -32,6 +32,9 @@ pub fn reason(reason: impl AsRef<str>) -> String {
         "channel_unavailable" => "The channel is not available to this Page",
         "erased" => "Their data was erased",
         "rejected" => "Meta refused the message",
+        "gave_up" => "Meta could not take it, however often it was tried",
+        "too_long" => "Too long with their name in it",
+        "not_delivered" => "Meta took it and could not deliver it",
         "budget" => "The ad account has no budget",
         other => return sentence(other),
     };

@@ -3,8 +3,8 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -66,65 +66,129 @@ fn binaries() -> Option<PathBuf> {
     })
 }
 
-/// Starts a server that ends with this process: a shell waits for the end of our pipe to it.
-fn start() -> Option<String> {
-    let bin = binaries()?;
-    let port = TcpListener::bind("127.0.0.1:0")
-        .ok()?
-        .local_addr()
-        .ok()?
-        .port();
-    let folder =
-        std::env::temp_dir().join(format!("pagecast-test-postgres-{}", std::process::id()));
-    let script = r#"
-        set -e
-        bin="$1" folder="$2" port="$3"
-        rm -rf "$folder"; mkdir -p "$folder"
-        as() { "$@"; }
-        if [ "$(id -u)" = 0 ]; then
-            id postgres >/dev/null
-            chown postgres "$folder"
-            as() { runuser -u postgres -- "$@"; }
-        fi
-        as "$bin/initdb" -D "$folder/data" -U story -A trust -N >/dev/null
-        as "$bin/postgres" -D "$folder/data" -p "$port" -c listen_addresses=127.0.0.1 \
-            -c unix_socket_directories= -c fsync=off -c max_connections=300 >"$folder/log" 2>&1 &
-        server=$!
-        cat >/dev/null
-        as "$bin/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true
-        wait "$server" 2>/dev/null || true
-        rm -rf "$folder"
-    "#;
-    let mut shell = Command::new("bash");
-    shell
-        .args(["-c", script, "postgres"])
-        .arg(&bin)
-        .arg(&folder)
-        .arg(port.to_string());
-    let mut child = shell
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let pipe = child.stdin.take()?;
-    if !comes_up(&bin, port) {
-        drop(pipe);
-        let _ = std::io::stderr().write_all(b"PostgreSQL is installed but did not start\n");
-        return None;
-    }
-    // Held open until the process ends, whichever way it ends.
-    std::mem::forget(pipe);
-    std::mem::forget(child);
-    Some(format!("postgres://story@127.0.0.1:{port}/postgres"))
+/// A server of our own in a scratch folder. It ends with this value or with this process,
+/// whichever way that ends: a shell waits for the end of our pipe to it.
+pub(crate) struct Server {
+    bin: PathBuf,
+    port: u16,
+    shell: Child,
+    orders: Option<ChildStdin>,
 }
 
-fn comes_up(bin: &Path, port: u16) -> bool {
-    (0..150).any(|_| {
-        std::thread::sleep(Duration::from_millis(200));
-        Command::new(bin.join("pg_isready"))
-            .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
-            .status()
-            .is_ok_and(|status| status.success())
-    })
+impl Server {
+    /// `None` where PostgreSQL is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let bin = binaries()?;
+        let port = TcpListener::bind("127.0.0.1:0")
+            .ok()?
+            .local_addr()
+            .ok()?
+            .port();
+        let folder = std::env::temp_dir().join(format!(
+            "pagecast-test-postgres-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::SeqCst)
+        ));
+        let mut shell = Command::new("bash")
+            .args(["-c", SCRIPT, "postgres"])
+            .arg(&bin)
+            .arg(&folder)
+            .arg(port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let orders = shell.stdin.take();
+        let server = Self {
+            bin,
+            port,
+            shell,
+            orders,
+        };
+        if !server.becomes(true) {
+            let _ = std::io::stderr().write_all(b"PostgreSQL is installed but did not start\n");
+            return None;
+        }
+        Some(server)
+    }
+
+    /// The address of its database `name`.
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("postgres://story@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// Ends every process of the server at once, as a crash does: nothing is flushed, no client is
+    /// told.
+    pub(crate) fn crashes(&mut self) {
+        self.order("crash");
+        assert!(self.becomes(false), "PostgreSQL does not go down");
+    }
+
+    /// Starts again, recovering what a crash left.
+    pub(crate) fn recovers(&mut self) {
+        self.order("start");
+        assert!(self.becomes(true), "PostgreSQL does not come up again");
+    }
+
+    fn order(&mut self, word: &str) {
+        let orders = self.orders.as_mut().expect("the pipe is open");
+        writeln!(orders, "{word}").expect("the shell listens");
+    }
+
+    fn becomes(&self, up: bool) -> bool {
+        (0..300).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            Command::new(self.bin.join("pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .status()
+                .is_ok_and(|status| status.success() == up)
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// Obeys `crash` and `start` line by line, and cleans up at the end of its input.
+const SCRIPT: &str = r#"
+    set -e
+    bin="$1" folder="$2" port="$3"
+    rm -rf "$folder"; mkdir -p "$folder"
+    as() { "$@"; }
+    if [ "$(id -u)" = 0 ]; then
+        id postgres >/dev/null
+        chown postgres "$folder"
+        as() { runuser -u postgres -- "$@"; }
+    fi
+    start() {
+        as "$bin/postgres" -D "$folder/data" -p "$port" -c listen_addresses=127.0.0.1 \
+            -c unix_socket_directories= -c fsync=off -c max_connections=300 \
+            </dev/null >>"$folder/log" 2>&1 &
+        server=$!
+    }
+    crash() {
+        as "$bin/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true
+        wait "$server" 2>/dev/null || true
+    }
+    as "$bin/initdb" -D "$folder/data" -U story -A trust -N >/dev/null
+    start
+    while read -r order; do
+        case "$order" in crash) crash ;; start) start ;; esac
+    done
+    crash
+    rm -rf "$folder"
+"#;
+
+/// The server that all stories share, which ends with this process.
+fn start() -> Option<String> {
+    let server = Server::start()?;
+    let url = server.url("postgres");
+    std::mem::forget(server);
+    Some(url)
 }

@@ -203,6 +203,7 @@ fn the_document_describes_every_call_of_the_design() {
         "POST /campaigns/{id}/pause",
         "POST /campaigns/{id}/resume",
         "POST /campaigns/{id}/cancel",
+        "POST /campaigns/{id}/repair",
         "POST /campaigns/{id}/test",
         "GET /campaigns/{id}/messages",
         "POST /automations",
