@@ -72,3 +72,59 @@ UPDATE campaigns SET recount_at = NULL WHERE finished_at IS NOT NULL;
 CREATE INDEX campaigns_recount ON campaigns (recount_at)
     WHERE recount_at IS NOT NULL AND finished_at IS NOT NULL;
 CREATE INDEX automations_recount ON automations (recount_at) WHERE deleted_at IS NULL;
+ALTER TABLE workspaces ADD COLUMN recount_at BIGINT DEFAULT 0;
+
+-- Who joined and who left, by the quarter of an hour. Decisions add notes; the upkeep adds them up.
+CREATE TABLE joins (
+    workspace_id BIGINT NOT NULL,
+    bucket BIGINT NOT NULL,
+    joined BIGINT NOT NULL,
+    left_ BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, bucket)
+);
+CREATE TABLE join_notes (
+    id BIGINT PRIMARY KEY,
+    workspace_id BIGINT NOT NULL,
+    bucket BIGINT NOT NULL,
+    joined BIGINT NOT NULL,
+    left_ BIGINT NOT NULL
+);
+INSERT INTO joins (workspace_id, bucket, joined, left_)
+SELECT workspace_id, bucket, CAST(SUM(joined) AS BIGINT), CAST(SUM(left_) AS BIGINT)
+FROM (SELECT workspace_id, opted_in_at / 900000 * 900000 AS bucket, 1 AS joined, 0 AS left_
+      FROM subscribers WHERE opted_in_at IS NOT NULL
+      UNION ALL
+      SELECT workspace_id, opted_out_at / 900000 * 900000, 0, 1
+      FROM subscribers WHERE opted_out_at IS NOT NULL AND opted_in_at IS NOT NULL) AS moves
+GROUP BY workspace_id, bucket;
+
+-- Clicks on each link of a campaign, and the people who clicked it.
+CREATE TABLE link_tallies (
+    workspace_id BIGINT NOT NULL,
+    campaign_id BIGINT NOT NULL,
+    link BIGINT NOT NULL,
+    people BIGINT NOT NULL,
+    clicks BIGINT NOT NULL,
+    PRIMARY KEY (campaign_id, link)
+);
+INSERT INTO link_tallies (workspace_id, campaign_id, link, people, clicks)
+SELECT workspace_id, campaign_id, link, COUNT(DISTINCT subscriber_id), COUNT(*) FROM clicks
+WHERE campaign_id IS NOT NULL GROUP BY workspace_id, campaign_id, link;
+CREATE INDEX clicks_link ON clicks (origin_id, subscriber_id, link);
+DROP INDEX clicks_message;
+
+-- Names as numbers (src/store/names.rs), written beside the names and filled in by the upkeep.
+ALTER TABLE subscribers ADD COLUMN first_key BIGINT;
+ALTER TABLE subscribers ADD COLUMN last_key BIGINT;
+CREATE INDEX subscribers_first ON subscribers (workspace_id, first_key) WHERE first_key IS NOT NULL;
+CREATE INDEX subscribers_last ON subscribers (workspace_id, last_key) WHERE last_key IS NOT NULL;
+CREATE INDEX subscribers_unkeyed ON subscribers (workspace_id)
+    WHERE first_key IS NULL AND (first_name IS NOT NULL OR last_name IS NOT NULL);
+
+-- Lists of credited orders, newest first.
+CREATE INDEX credits_orders ON credits (workspace_id, order_id);
+CREATE INDEX credits_campaign_orders ON credits (campaign_id, order_id) WHERE campaign_id IS NOT NULL;
+CREATE INDEX credits_automation_orders ON credits (automation_id, order_id)
+    WHERE automation_id IS NOT NULL;
+DROP INDEX credits_campaign;
+DROP INDEX credits_automation;

@@ -14,7 +14,7 @@
 //!    no consent.
 //! 3. **[`app`]** holds what every product function reaches.
 //! 4. **Product**, each module with few verbs and its own tables: [`workspaces`], [`profiles`],
-//!    [`subscribers`], [`tallies`], [`links`], [`delivery`], [`opt_ins`], [`campaigns`],
+//!    [`tallies`], [`subscribers`], [`links`], [`delivery`], [`opt_ins`], [`campaigns`],
 //!    [`automations`], [`attribution`], [`analytics`].
 //! 5. **Surfaces** translate: [`webhooks`] (their event becomes our call), [`worker`] (a job
 //!    becomes our call), [`web`] (a request becomes our call), [`sandbox`] (the platforms,

@@ -24,11 +24,11 @@ const MODULES: &[(&str, &str)] = &[
     ),
     ("workspaces", "app clock store shopify klaviyo meta"),
     ("profiles", "app clock store telemetry klaviyo workspaces"),
+    ("tallies", "app clock store"),
     (
         "subscribers",
-        "app clock store telemetry workspaces profiles",
+        "app clock store telemetry workspaces profiles tallies",
     ),
-    ("tallies", "app clock store"),
     ("links", "app clock store telemetry queue profiles tallies"),
     (
         "delivery",

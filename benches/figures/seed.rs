@@ -22,6 +22,8 @@ pub(crate) async fn people(operator: &Operator, people: i64, pages: i64) -> anyh
                ON p.k = n.i % {pages}"
         ))
         .await?;
+    tallies::mend(&operator.app, operator.workspace, Part::People).await?;
+    pagecast::subscribers::key_names(&operator.app).await?;
     settle(operator).await?;
     eprintln!(
         "{people} subscribers in {:.1} s",

@@ -190,8 +190,8 @@ pub async fn campaign_links(
     id: CampaignId,
 ) -> anyhow::Result<Vec<LinkClicks>> {
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT link, COUNT(DISTINCT subscriber_id), COUNT(*) FROM clicks
-         WHERE campaign_id = $2 AND workspace_id = $1 GROUP BY link ORDER BY link",
+        "SELECT link, people, clicks FROM link_tallies
+         WHERE campaign_id = $2 AND workspace_id = $1 AND clicks > 0 ORDER BY link",
     )
     .bind(ws)
     .bind(id)

@@ -239,57 +239,68 @@ impl Span<'_> {
     /// Subscribed at the start + joined - left = subscribed at the end, by making it so: what is
     /// counted is who is a subscriber by what we know now, and since when.
     async fn people(&self, seen: &mut Overview) -> sqlx::Result<()> {
-        let joined: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT (opted_in_at - $2) / $5, COUNT(*) FROM subscribers
-             WHERE workspace_id = $1 AND opted_in_at >= $3 AND opted_in_at < $4 GROUP BY 1",
-        )
-        .bind(self.ws)
-        .bind(self.days.first())
-        .bind(seen.from)
-        .bind(seen.to)
-        .bind(BUCKET)
-        .fetch_all(self.app.db.pool())
-        .await?;
-        let left: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT (opted_out_at - $2) / $5, COUNT(*) FROM subscribers
-             WHERE workspace_id = $1 AND opted_out_at >= $3 AND opted_out_at < $4
-               AND opted_in_at IS NOT NULL
-             GROUP BY 1",
-        )
-        .bind(self.ws)
-        .bind(self.days.first())
-        .bind(seen.from)
-        .bind(seen.to)
-        .bind(BUCKET)
-        .fetch_all(self.app.db.pool())
-        .await?;
-        for (bucket, people) in joined {
-            seen.joined += people;
-            if let Some(day) = seen.days.get_mut(self.days.of_bucket(bucket)) {
-                day.joined += people;
+        for (at, joined, left) in self.moves(seen.from, seen.to, BUCKET).await? {
+            seen.joined += joined;
+            seen.left += left;
+            if let Some(day) = seen.days.get_mut(self.days.of_bucket(at)) {
+                day.joined += joined;
+                day.left += left;
             }
         }
-        for (bucket, people) in left {
-            seen.left += people;
-            if let Some(day) = seen.days.get_mut(self.days.of_bucket(bucket)) {
-                day.left += people;
-            }
-        }
-        let subscribed: i64 = sqlx::query_scalar(
-            "SELECT (SELECT COUNT(*) FROM subscribers
-                     WHERE workspace_id = $1 AND opted_in_at < $2)
-                  - (SELECT COUNT(*) FROM subscribers
-                     WHERE workspace_id = $1 AND opted_out_at < $2 AND opted_in_at IS NOT NULL)",
-        )
-        .bind(self.ws)
-        .bind(seen.to)
-        .fetch_one(self.app.db.pool())
-        .await?;
+        let ever = self.moves(0, seen.to, i64::MAX).await?;
+        let subscribed: i64 = ever.iter().map(|(_, joined, left)| joined - left).sum();
         seen.subscribers = Change {
             now: subscribed,
             before: subscribed - seen.joined + seen.left,
         };
         Ok(())
+    }
+}
+
+impl Span<'_> {
+    /// Bucket, who joined, who left.
+    async fn moves(
+        &self,
+        from: Millis,
+        to: Millis,
+        grain: Millis,
+    ) -> sqlx::Result<Vec<(i64, i64, i64)>> {
+        let cut = Cut::of(from, to, self.app.clock.now());
+        sqlx::query_as(
+            "SELECT (at - $2) / $3, CAST(SUM(joined) AS BIGINT), CAST(SUM(left_) AS BIGINT)
+             FROM (
+                 SELECT bucket AS at, joined, left_ FROM joins
+                 WHERE workspace_id = $1 AND bucket >= $4 AND bucket < $5
+                 UNION ALL
+                 SELECT bucket, joined, left_ FROM join_notes
+                 WHERE workspace_id = $1 AND bucket >= $4 AND bucket < $5
+                 UNION ALL
+                 SELECT opted_in_at, 1, 0 FROM subscribers
+                 WHERE workspace_id = $1 AND opted_in_at >= $6 AND opted_in_at < $7
+                 UNION ALL
+                 SELECT opted_in_at, 1, 0 FROM subscribers
+                 WHERE workspace_id = $1 AND opted_in_at >= $8 AND opted_in_at < $9
+                 UNION ALL
+                 SELECT opted_out_at, 0, 1 FROM subscribers
+                 WHERE workspace_id = $1 AND opted_out_at >= $6 AND opted_out_at < $7
+                   AND opted_in_at IS NOT NULL
+                 UNION ALL
+                 SELECT opted_out_at, 0, 1 FROM subscribers
+                 WHERE workspace_id = $1 AND opted_out_at >= $8 AND opted_out_at < $9
+                   AND opted_in_at IS NOT NULL) AS parts
+             GROUP BY 1",
+        )
+        .bind(self.ws)
+        .bind(self.days.first())
+        .bind(grain)
+        .bind(cut.whole.0)
+        .bind(cut.whole.1)
+        .bind(cut.before.0)
+        .bind(cut.before.1)
+        .bind(cut.after.0)
+        .bind(cut.after.1)
+        .fetch_all(self.app.db.pool())
+        .await
     }
 }
 

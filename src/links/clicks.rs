@@ -17,7 +17,7 @@ use crate::store::ids::{
     AutomationId, CampaignId, ClickId, MessageKey, OriginId, SubscriberId, WorkspaceId,
 };
 use crate::store::{Conn, placeholders};
-use crate::tallies::{COLUMNS, Changes, Counted};
+use crate::tallies::{COLUMNS, Changes, Clicked, Counted};
 use crate::telemetry;
 
 /// Clicks that may wait to be written; behind it the caller writes its own.
@@ -174,6 +174,7 @@ async fn write(
         return Ok(false);
     }
     mark_messages(app, conn, &fresh, changes).await?;
+    count_links(conn, &fresh, changes).await?;
     mark_subscribers(conn, &fresh).await?;
     report(app, conn, &fresh).await
 }
@@ -276,6 +277,51 @@ async fn clicked(
             .bind(message.subscriber);
     }
     query.fetch_all(conn).await
+}
+
+/// Who had not clicked a link of a campaign before counts as one of its people. The messages stand
+/// under our lock, so of two who write at the same moment the second sees the first.
+async fn count_links(
+    conn: &mut Conn,
+    clicks: &[&Click],
+    changes: &mut Changes,
+) -> sqlx::Result<()> {
+    let mut fresh: BTreeMap<(MessageKey, i64), (CampaignId, WorkspaceId, i64)> = BTreeMap::new();
+    for click in clicks {
+        if let Some(campaign) = click.campaign {
+            let key = (click.message, i64::from(click.link));
+            fresh.entry(key).or_insert((campaign, click.workspace, 0)).2 += 1;
+        }
+    }
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT c.origin_id, c.subscriber_id, c.link, COUNT(*) FROM (VALUES {}) AS v
+         JOIN clicks c ON c.origin_id = v.column1 AND c.subscriber_id = v.column2
+             AND c.link = v.column3
+         GROUP BY c.origin_id, c.subscriber_id, c.link",
+        placeholders(1, fresh.len(), 3)
+    );
+    let mut query = sqlx::query_as(AssertSqlSafe(sql));
+    for (message, link) in fresh.keys() {
+        query = query
+            .bind(message.origin)
+            .bind(message.subscriber)
+            .bind(link);
+    }
+    let rows: Vec<(OriginId, SubscriberId, i64, i64)> = query.fetch_all(conn).await?;
+    for (origin, subscriber, link, all) in rows {
+        let message = MessageKey { origin, subscriber };
+        if let Some((campaign, workspace, clicks)) = fresh.get(&(message, link)) {
+            let clicked = Clicked {
+                people: i64::from(all == *clicks),
+                clicks: *clicks,
+            };
+            changes.clicked(*workspace, *campaign, link, clicked);
+        }
+    }
+    Ok(())
 }
 
 async fn mark_subscribers(conn: &mut Conn, clicks: &[&Click]) -> anyhow::Result<()> {

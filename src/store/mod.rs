@@ -1,6 +1,7 @@
 //! Storage: one SQL text for SQLite and PostgreSQL. Only this module knows which engine runs.
 
 pub mod ids;
+pub mod names;
 pub mod page;
 pub mod sealed;
 

@@ -4,6 +4,8 @@
 //! writes them last in the transaction; [`recount`] compares with the rows.
 
 mod earned;
+mod joins;
+mod links;
 mod recount;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,9 @@ use crate::store::ids::{AutomationId, CampaignId, PageRowId, WorkspaceId};
 use crate::store::{Conn, placeholders};
 
 pub use earned::{Earned, earned, moved as earnings_moved};
+pub use joins::{Membership, add_up as add_up_joins, membership_moved};
+pub use links::Clicked;
+use links::Link;
 pub use recount::{Part, differences, mend, recount_due};
 
 /// The grain of time: every zone's midnight lies on a quarter of an hour.
@@ -117,7 +122,10 @@ impl Counted {
 /// circle, and others wait for it only as long as a commit takes.
 #[derive(Debug, Default)]
 #[must_use = "changes count once they are written"]
-pub struct Changes(BTreeMap<Group, Counts>);
+pub struct Changes {
+    messages: BTreeMap<Group, Counts>,
+    links: BTreeMap<Link, Clicked>,
+}
 
 impl Changes {
     /// It counts as this from now on.
@@ -133,6 +141,18 @@ impl Changes {
     pub fn moved(&mut self, before: &Counted, now: &Counted) {
         self.went(before);
         self.came(now);
+    }
+
+    /// A link of a campaign was clicked, by so many people who had not clicked it before.
+    pub fn clicked(&mut self, ws: WorkspaceId, campaign: CampaignId, link: i64, new: Clicked) {
+        let link = Link {
+            campaign,
+            link,
+            workspace: ws,
+        };
+        let clicked = self.links.entry(link).or_default();
+        clicked.people += new.people;
+        clicked.clicks += new.clicks;
     }
 
     /// One statement gave so many messages of one owner this end (not `sent`).
@@ -176,24 +196,28 @@ impl Changes {
             page: PageRowId(0),
             workspace: ws,
         };
-        self.0.entry(group).or_default().messages += messages;
+        self.messages.entry(group).or_default().messages += messages;
     }
 
     fn note(&mut self, message: &Counted, times: i64) {
         if let Some((group, counts)) = message.group() {
-            self.0.entry(group).or_default().add(counts, times);
+            self.messages.entry(group).or_default().add(counts, times);
         }
     }
 
     /// Writes them in few statements, everybody in the same order.
     pub async fn write(self, conn: &mut Conn) -> sqlx::Result<()> {
         let changed: Vec<(Group, Counts)> = self
-            .0
+            .messages
             .into_iter()
             .filter(|(_, counts)| *counts != Counts::default())
             .collect();
         for some in changed.chunks(64) {
             upsert(conn, some).await?;
+        }
+        let links: Vec<_> = self.links.into_iter().collect();
+        for some in links.chunks(64) {
+            links::upsert(conn, some).await?;
         }
         Ok(())
     }
@@ -258,9 +282,9 @@ mod tests {
         let mut changes = Changes::default();
         let (unknown, sent) = (message("unknown"), message("sent"));
         changes.moved(&unknown, &sent);
-        assert_eq!(changes.0.len(), 2);
+        assert_eq!(changes.messages.len(), 2);
         changes.moved(&sent, &unknown);
-        assert!(changes.0.values().all(|c| *c == Counts::default()));
+        assert!(changes.messages.values().all(|c| *c == Counts::default()));
     }
 
     #[test]

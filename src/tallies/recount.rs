@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use sqlx::AssertSqlSafe;
 
 use super::earned::{self, Change};
+use super::joins::{self, Joins};
+use super::links;
 use super::{Changes, Counts, Group};
 use crate::app::App;
 use crate::clock::{DAY, MINUTE, Millis};
@@ -15,7 +17,8 @@ use crate::store::ids::{AutomationId, CampaignId, PageRowId, WorkspaceId};
 
 /// A campaign is looked at when it has ended, and once more when most receipts have come.
 const RECEIPTS: Millis = 3 * DAY;
-const AUTOMATIONS: Millis = DAY;
+/// Automations and people.
+const REGULAR: Millis = DAY;
 /// Owners of one round, and how long a round goes on taking the next.
 const OWNERS: i64 = 20;
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub enum Part {
     Campaign(CampaignId),
     Automation(AutomationId),
+    /// Who joined and left.
+    People,
     /// Everything; reads every message, so only for tests and small workspaces.
     Workspace,
 }
@@ -43,7 +48,7 @@ impl Part {
                 "owner_id = $2",
                 "c.automation_id = $2 AND c.campaign_id IS NULL",
             ),
-            Self::Workspace => ("$2 = 0", "$2 = 0", "$2 = 0"),
+            Self::People | Self::Workspace => ("$2 = 0", "$2 = 0", "$2 = 0"),
         }
     }
 
@@ -51,7 +56,7 @@ impl Part {
         match self {
             Self::Campaign(id) => id.0,
             Self::Automation(id) => id.0,
-            Self::Workspace => 0,
+            Self::People | Self::Workspace => 0,
         }
     }
 }
@@ -88,6 +93,7 @@ pub async fn mend(app: &App, ws: WorkspaceId, part: Part) -> anyhow::Result<usiz
             .await?;
     }
     earned::upsert(&mut tx, ws, &found.earnings).await?;
+    joins::add_notes(app, &mut tx, ws, found.joins).await?;
     found.messages.write(&mut tx).await?;
     tx.commit().await?;
     Ok(rows)
@@ -130,13 +136,21 @@ async fn due(app: &App) -> anyhow::Result<Vec<(WorkspaceId, Part, Millis)>> {
     .bind(OWNERS)
     .fetch_all(app.db.pool())
     .await?;
+    let workspaces: Vec<(WorkspaceId,)> = sqlx::query_as(
+        "SELECT id FROM workspaces WHERE recount_at <= $1 ORDER BY recount_at LIMIT $2",
+    )
+    .bind(now)
+    .bind(OWNERS)
+    .fetch_all(app.db.pool())
+    .await?;
     let campaigns = campaigns
         .into_iter()
         .map(|(ws, id, ended_at)| (ws, Part::Campaign(id), ended_at));
     let automations = automations
         .into_iter()
         .map(|(ws, id)| (ws, Part::Automation(id), now));
-    Ok(campaigns.chain(automations).collect())
+    let workspaces = workspaces.into_iter().map(|(ws,)| (ws, Part::People, now));
+    Ok(campaigns.chain(automations).chain(workspaces).collect())
 }
 
 async fn put_off(app: &App, ws: WorkspaceId, part: Part, ended_at: Millis) -> sqlx::Result<()> {
@@ -148,7 +162,11 @@ async fn put_off(app: &App, ws: WorkspaceId, part: Part, ended_at: Millis) -> sq
         ),
         Part::Automation(_) => (
             "UPDATE automations SET recount_at = $3 WHERE workspace_id = $1 AND id = $2",
-            Some(now + AUTOMATIONS),
+            Some(now + REGULAR),
+        ),
+        Part::People => (
+            "UPDATE workspaces SET recount_at = $3 WHERE id = $1 AND $2 = 0",
+            Some(now + REGULAR),
         ),
         Part::Workspace => return Ok(()),
     };
@@ -168,38 +186,44 @@ struct Found {
     earnings: Vec<Change>,
     /// Campaigns whose frozen audience is another than was written down.
     people: Vec<(CampaignId, i64)>,
+    joins: Vec<(Millis, Joins)>,
 }
 
 impl Found {
     fn is_empty(&self) -> bool {
-        self.messages.0.is_empty() && self.earnings.is_empty() && self.people.is_empty()
+        self.words().is_empty()
     }
 
     fn words(&self) -> Vec<String> {
-        let messages = self
-            .messages
-            .0
-            .iter()
-            .map(|(group, counts)| format!("{group:?} lacks {counts:?}"));
-        let earnings = self
-            .earnings
-            .iter()
-            .map(|change| format!("{change:?} is missing"));
-        let people = self
-            .people
-            .iter()
-            .map(|(id, n)| format!("{id} has {n} people"));
-        messages.chain(earnings).chain(people).collect()
+        let lacks =
+            |what: &dyn std::fmt::Debug, n: &dyn std::fmt::Debug| format!("{what:?}: {n:?}");
+        let messages = self.messages.messages.iter().map(|(of, n)| lacks(of, n));
+        let links = self.messages.links.iter().map(|(of, n)| lacks(of, n));
+        let earnings = self.earnings.iter().map(|change| format!("{change:?}"));
+        let people = self.people.iter().map(|(of, n)| lacks(of, n));
+        let joins = self.joins.iter().map(|(of, n)| lacks(of, n));
+        messages
+            .chain(links)
+            .chain(earnings)
+            .chain(people)
+            .chain(joins)
+            .collect()
     }
 }
 
 async fn compare(conn: &mut Conn, ws: WorkspaceId, part: Part) -> anyhow::Result<Found> {
-    let mut found = Found {
-        messages: messages(conn, ws, part).await?,
-        earnings: earnings(conn, ws, part).await?,
-        people: Vec::new(),
-    };
+    let mut found = Found::default();
+    if matches!(part, Part::People | Part::Workspace) {
+        found.joins = joins::compare(conn, ws).await?;
+    }
+    if part == Part::People {
+        return Ok(found);
+    }
+    found.messages = messages(conn, ws, part).await?;
+    found.earnings = earnings(conn, ws, part).await?;
     if !matches!(part, Part::Automation(_)) {
+        let links = links::compare(conn, ws, part.number()).await?;
+        found.messages.links.extend(links);
         found.people = people(conn, ws, part).await?;
     }
     Ok(found)
@@ -277,7 +301,10 @@ async fn messages(conn: &mut Conn, ws: WorkspaceId, part: Part) -> anyhow::Resul
         };
         (group, counts)
     };
-    Ok(Changes(rows.into_iter().map(change).collect()))
+    Ok(Changes {
+        messages: rows.into_iter().map(change).collect(),
+        ..Changes::default()
+    })
 }
 
 async fn earnings(conn: &mut Conn, ws: WorkspaceId, part: Part) -> anyhow::Result<Vec<Change>> {

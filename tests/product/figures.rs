@@ -168,6 +168,7 @@ async fn the_days_of_a_span_add_up_to_the_span() {
             &[NOW - HOUR, NOW - 5 * DAY],
         )
         .await;
+    world.counts_again(ws).await;
 
     world.adds_up(ws).await;
     let seen = analytics::overview(&world.app, ws.id, from, NOW)

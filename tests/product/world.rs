@@ -78,6 +78,7 @@ impl World {
             &[id.0, ws.id.0, ws.page.0, NOW, customer],
         )
         .await;
+        tallies::mend(&self.app, ws.id, Part::People).await.unwrap();
         id
     }
 

@@ -242,6 +242,9 @@ impl Story {
             people.push(person);
         }
         tx.commit().await.unwrap();
+        tallies::mend(&self.app, self.workspace, Part::People)
+            .await
+            .unwrap();
         people
     }
 
