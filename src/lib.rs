@@ -14,8 +14,8 @@
 //!    no consent.
 //! 3. **[`app`]** holds what every product function reaches.
 //! 4. **Product**, each module with few verbs and its own tables: [`workspaces`], [`profiles`],
-//!    [`subscribers`], [`links`], [`delivery`], [`opt_ins`], [`campaigns`], [`automations`],
-//!    [`attribution`], [`analytics`].
+//!    [`tallies`], [`subscribers`], [`links`], [`delivery`], [`opt_ins`], [`campaigns`],
+//!    [`automations`], [`attribution`], [`analytics`].
 //! 5. **Surfaces** translate: [`webhooks`] (their event becomes our call), [`worker`] (a job
 //!    becomes our call), [`web`] (a request becomes our call), [`sandbox`] (the platforms,
 //!    imitated), [`server`] (the process), [`demo`] and [`cli`].
@@ -37,7 +37,8 @@
 //!    lead on, and the click is written behind the answer.
 //! 7. The order's webhook reaches [`attribution::record_order`]: one order, one credit, by the rule
 //!    and the window that stand in the credit's row.
-//! 8. [`analytics`] reads, [`web`] draws.
+//! 8. [`analytics`] reads, [`web`] draws: figures from the [`tallies`] that the writers of 4 to 7
+//!    kept, lists from the rows.
 //!
 //! A campaign enters at 4: [`campaigns::advance`] freezes its audience with one `INSERT .. SELECT`.
 //!
@@ -77,6 +78,7 @@ pub mod links;
 pub mod opt_ins;
 pub mod profiles;
 pub mod subscribers;
+pub mod tallies;
 pub mod workspaces;
 
 // surfaces

@@ -25,14 +25,15 @@ const MODULES: &[(&str, &str)] = &[
     ),
     ("workspaces", "app clock store shopify klaviyo meta"),
     ("profiles", "app clock store telemetry klaviyo workspaces"),
+    ("tallies", "app clock store"),
     (
         "subscribers",
-        "app clock store telemetry workspaces profiles",
+        "app clock store telemetry workspaces profiles tallies",
     ),
-    ("links", "app clock store telemetry queue profiles"),
+    ("links", "app clock store telemetry queue profiles tallies"),
     (
         "delivery",
-        "app clock store telemetry queue meta workspaces profiles subscribers links",
+        "app clock store telemetry queue meta workspaces profiles subscribers tallies links",
     ),
     (
         "opt_ins",
@@ -40,18 +41,18 @@ const MODULES: &[(&str, &str)] = &[
     ),
     (
         "campaigns",
-        "app clock store telemetry queue meta klaviyo workspaces profiles subscribers links delivery \
-         opt_ins",
+        "app clock store telemetry queue meta klaviyo workspaces profiles subscribers tallies links \
+         delivery opt_ins",
     ),
     (
         "automations",
-        "app clock store telemetry queue workspaces subscribers delivery links",
+        "app clock store telemetry queue workspaces subscribers tallies delivery links",
     ),
     (
         "attribution",
-        "app clock store telemetry shopify workspaces profiles subscribers links",
+        "app clock store telemetry shopify workspaces profiles subscribers tallies links",
     ),
-    ("analytics", "app clock store workspaces shopify"),
+    ("analytics", "app clock store workspaces shopify tallies"),
     ("sandbox", "clock config"),
     ("webhooks", "*"),
     ("worker", "*"),

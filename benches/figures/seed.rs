@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use pagecast::store::ids::CampaignId;
+use pagecast::tallies::{self, Part};
 
 use crate::operator::Operator;
 
@@ -21,6 +22,8 @@ pub(crate) async fn people(operator: &Operator, people: i64, pages: i64) -> anyh
                ON p.k = n.i % {pages}"
         ))
         .await?;
+    tallies::mend(&operator.app, operator.workspace, Part::People).await?;
+    pagecast::subscribers::key_names(&operator.app).await?;
     settle(operator).await?;
     eprintln!(
         "{people} subscribers in {:.1} s",
@@ -67,6 +70,8 @@ pub(crate) async fn history(
             ))
             .await?;
         orders(operator, other, ws).await?;
+        let part = Part::Campaign(CampaignId(other));
+        tallies::mend(&operator.app, operator.workspace, part).await?;
         eprintln!("history {n} at {:.0} s", start.elapsed().as_secs_f64());
     }
     settle(operator).await

@@ -1,13 +1,11 @@
-//! What became of a campaign's or an automation's messages. Counted from the rows, so a figure and
-//! its list agree; tests and cards carry no campaign and are not counted.
+//! What became of a campaign's or an automation's messages: read from the tallies that the writers
+//! keep, so it takes as long for a million as for ten. Tests and cards carry no campaign and are not
+//! counted.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
-use std::time::Instant;
 
 use sqlx::AssertSqlSafe;
 
-use crate::analytics::kept::Kept;
 use crate::app::App;
 use crate::store::ids::{AutomationId, CampaignId, WorkspaceId};
 use crate::store::placeholders;
@@ -119,21 +117,44 @@ struct Group {
     clicks: i64,
 }
 
-/// Which column of `messages` and `credits` names the owner.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Campaign,
     Automation,
 }
 
-impl Owner {
-    fn column(self) -> &'static str {
-        match self {
-            Self::Campaign => "campaign_id",
-            Self::Automation => "automation_id",
-        }
-    }
-}
+/// The frozen audience as the group `people`, what is on its way, and what has ended: in one
+/// statement, so that they are of one moment and what is left over is queued. Without a note of the
+/// audience the queue itself is counted.
+const CAMPAIGNS: &str = "SELECT id AS owner, 'people' AS status, '' AS reason, people AS messages,
+        CAST(0 AS BIGINT) AS delivered, CAST(0 AS BIGINT) AS read_, CAST(0 AS BIGINT) AS clicked,
+        CAST(0 AS BIGINT) AS clicks
+    FROM campaigns WHERE workspace_id = $1 AND people IS NOT NULL AND id IN {listed}
+    UNION ALL
+    SELECT m.campaign_id, 'queued', '', COUNT(*), 0, 0, 0, 0
+    FROM messages m JOIN campaigns c ON c.id = m.campaign_id AND c.people IS NULL
+    WHERE m.workspace_id = $1 AND m.status = 'queued' AND m.campaign_id IS NOT NULL
+      AND m.campaign_id IN {listed}
+    GROUP BY m.campaign_id
+    UNION ALL
+    SELECT campaign_id, 'sending', '', COUNT(*), 0, 0, 0, 0
+    FROM messages
+    WHERE workspace_id = $1 AND status = 'sending' AND lease_until > 0 AND campaign_id IN {listed}
+    GROUP BY campaign_id";
+
+const AUTOMATIONS: &str = "SELECT automation_id AS owner, status, '' AS reason,
+        COUNT(*) AS messages, CAST(0 AS BIGINT) AS delivered, CAST(0 AS BIGINT) AS read_,
+        CAST(0 AS BIGINT) AS clicked, CAST(0 AS BIGINT) AS clicks
+    FROM messages
+    WHERE workspace_id = $1 AND automation_id IN {listed} AND automation_id IS NOT NULL
+      AND status IN ('queued', 'sending')
+    GROUP BY automation_id, status";
+
+const ENDED: &str = " UNION ALL
+    SELECT owner_id, status, reason, CAST(SUM(messages) AS BIGINT), CAST(SUM(delivered) AS BIGINT),
+        CAST(SUM(read_) AS BIGINT), CAST(SUM(clicked) AS BIGINT), CAST(SUM(clicks) AS BIGINT)
+    FROM tallies WHERE workspace_id = $1 AND owner_id IN {listed}
+    GROUP BY owner_id, status, reason";
 
 pub async fn campaign(app: &App, ws: WorkspaceId, id: CampaignId) -> anyhow::Result<Figures> {
     one(app, ws, Owner::Campaign, id.0).await
@@ -169,8 +190,8 @@ pub async fn campaign_links(
     id: CampaignId,
 ) -> anyhow::Result<Vec<LinkClicks>> {
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT link, COUNT(DISTINCT subscriber_id), COUNT(*) FROM clicks
-         WHERE campaign_id = $2 AND workspace_id = $1 GROUP BY link ORDER BY link",
+        "SELECT link, people, clicks FROM link_tallies
+         WHERE campaign_id = $2 AND workspace_id = $1 AND clicks > 0 ORDER BY link",
     )
     .bind(ws)
     .bind(id)
@@ -189,40 +210,7 @@ async fn one(app: &App, ws: WorkspaceId, owner: Owner, id: i64) -> anyhow::Resul
     Ok(figures.pop().unwrap_or_default())
 }
 
-/// Counts those that were not counted lately.
 async fn count(
-    app: &App,
-    ws: WorkspaceId,
-    owner: Owner,
-    ids: &[i64],
-) -> anyhow::Result<Vec<Figures>> {
-    static KEPT: LazyLock<Kept<(WorkspaceId, Owner, i64), Figures>> = LazyLock::new(Kept::new);
-    let mut known: HashMap<i64, Figures> = HashMap::new();
-    for id in ids {
-        if let Some(figures) = KEPT.get(&(ws, owner, *id)) {
-            known.insert(*id, figures);
-        }
-    }
-    let missing: Vec<i64> = ids
-        .iter()
-        .copied()
-        .filter(|id| !known.contains_key(id))
-        .collect();
-    let began = Instant::now();
-    for (id, figures) in missing
-        .iter()
-        .zip(count_rows(app, ws, owner, &missing).await?)
-    {
-        KEPT.keep((ws, owner, *id), &figures, figures.audience(), began);
-        known.insert(*id, figures);
-    }
-    Ok(ids
-        .iter()
-        .map(|id| known.get(id).cloned().unwrap_or_default())
-        .collect())
-}
-
-async fn count_rows(
     app: &App,
     ws: WorkspaceId,
     owner: Owner,
@@ -231,48 +219,36 @@ async fn count_rows(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let column = owner.column();
-    // A campaign is the origin of its messages, and by that they are found.
-    let key = match owner {
-        Owner::Campaign => "origin_id",
-        Owner::Automation => "automation_id",
-    };
     let listed = placeholders(2, 1, ids.len());
-    let mut found: HashMap<i64, Figures> = HashMap::new();
-
-    let sql = format!(
-        "SELECT {key} AS owner, status, COALESCE(reason, '') AS reason,
-             COUNT(*) AS messages, COUNT(delivered_at) AS delivered, COUNT(read_at) AS read_,
-             COUNT(clicked_at) AS clicked, CAST(COALESCE(SUM(clicks), 0) AS BIGINT) AS clicks
-         FROM messages WHERE workspace_id = $1 AND {key} IN {listed}
-         GROUP BY {key}, status, COALESCE(reason, '')"
-    );
+    let open = match owner {
+        Owner::Campaign => CAMPAIGNS,
+        Owner::Automation => AUTOMATIONS,
+    };
+    let sql = format!("{open}{ENDED}").replace("{listed}", &listed);
     let mut query = sqlx::query_as::<_, Group>(AssertSqlSafe(sql)).bind(ws);
     for id in ids {
         query = query.bind(*id);
     }
+    let mut found: HashMap<i64, Figures> = HashMap::new();
+    let mut people: HashMap<i64, i64> = HashMap::new();
     for group in query.fetch_all(app.db.pool()).await? {
-        found.entry(group.owner).or_default().add(group);
+        if group.status == "people" {
+            people.insert(group.owner, group.messages);
+        } else if group.messages != 0 {
+            found.entry(group.owner).or_default().add(group);
+        }
     }
-
-    let sql = format!(
-        "SELECT c.{column}, o.currency, COUNT(*), CAST(COALESCE(SUM(o.total), 0) AS BIGINT),
-             CAST(COALESCE(SUM(o.refunded), 0) AS BIGINT)
-         FROM credits c JOIN orders o ON o.id = c.order_id
-         WHERE c.workspace_id = $1 AND o.workspace_id = $1 AND c.{column} IN {listed}
-         GROUP BY c.{column}, o.currency"
-    );
-    let mut query = sqlx::query_as::<_, (i64, String, i64, i64, i64)>(AssertSqlSafe(sql)).bind(ws);
-    for id in ids {
-        query = query.bind(*id);
-    }
-    for (id, currency, orders, gross, refunded) in query.fetch_all(app.db.pool()).await? {
+    for (id, people) in people {
         let figures = found.entry(id).or_default();
-        figures.orders += orders;
+        figures.queued = (people - figures.audience()).max(0);
+    }
+    for earned in earnings(app, ws, ids).await? {
+        let figures = found.entry(earned.owner_id).or_default();
+        figures.orders += earned.orders;
         figures.revenue.push(Revenue {
-            currency,
-            gross,
-            refunded,
+            currency: earned.currency,
+            gross: earned.total,
+            refunded: earned.refunded,
         });
     }
     let take = |id: &i64| {
@@ -281,4 +257,28 @@ async fn count_rows(
         figures
     };
     Ok(ids.iter().map(take).collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct Earnings {
+    owner_id: i64,
+    currency: String,
+    orders: i64,
+    total: i64,
+    refunded: i64,
+}
+
+async fn earnings(app: &App, ws: WorkspaceId, ids: &[i64]) -> sqlx::Result<Vec<Earnings>> {
+    let sql = format!(
+        "SELECT owner_id, currency, CAST(SUM(orders) AS BIGINT) AS orders,
+             CAST(SUM(total) AS BIGINT) AS total, CAST(SUM(refunded) AS BIGINT) AS refunded
+         FROM earnings WHERE workspace_id = $1 AND owner_id IN {}
+         GROUP BY owner_id, currency HAVING SUM(orders) <> 0",
+        placeholders(2, 1, ids.len())
+    );
+    let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(ws);
+    for id in ids {
+        query = query.bind(*id);
+    }
+    query.fetch_all(app.db.pool()).await
 }

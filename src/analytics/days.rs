@@ -5,10 +5,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use crate::clock::{MINUTE, Millis};
+use crate::clock::Millis;
+use crate::tallies::BUCKET;
 
-/// The grain in which SQL groups, counted from [`Days::first`].
-pub(super) const BUCKET: Millis = 15 * MINUTE;
 /// More days than anyone looks at in one picture.
 const MOST: usize = 800;
 
@@ -49,7 +48,7 @@ impl Days {
         self.starts.iter().map(|(date, _)| date.to_string())
     }
 
-    /// The position of the day that holds this bucket.
+    /// The position of the day that holds this bucket, counted from [`Days::first`].
     pub(super) fn of_bucket(&self, bucket: i64) -> usize {
         let at = self.first() + bucket * BUCKET;
         self.starts

@@ -7,7 +7,8 @@ use crate::clock::Millis;
 use crate::store::ids::{
     AutomationId, CampaignId, MessageKey, OriginId, SubscriberId, WorkspaceId,
 };
-use crate::store::page::{Cursor, Page};
+use crate::store::names;
+use crate::store::page::{Cursor, Page, Patience, WINDOW};
 
 #[derive(Clone, Debug)]
 pub struct LogEntry {
@@ -57,7 +58,8 @@ const ROWS: &str = "SELECT m.origin_id, m.subscriber_id, s.first_name, s.last_na
         AND c.workspace_id = m.workspace_id
     LEFT JOIN automations a ON a.id = m.automation_id AND a.workspace_id = m.workspace_id";
 
-/// In the order of subscribers.
+/// In the order of subscribers; those that are queued backwards, because sending begins at the
+/// front. Where a filter lets few rows through, a page may hold fewer than asked for and lead on.
 pub async fn campaign_log(
     app: &App,
     ws: WorkspaceId,
@@ -65,54 +67,221 @@ pub async fn campaign_log(
     filter: &LogFilter,
     cursor: Cursor,
 ) -> anyhow::Result<Page<LogEntry>> {
-    let search = filter.search.as_deref().map(str::trim).unwrap_or_default();
-    let person: Option<SubscriberId> = search.parse().ok();
-    // Each form walks an index in the order of subscribers: by the message's key, or by status.
-    let narrowed = match filter.status.as_deref().unwrap_or_default() {
-        "" => "m.origin_id = $2 AND $4 = ''",
-        "delivered" => {
-            "m.origin_id = $2 AND $4 <> '' AND m.status = 'sent' AND m.delivered_at IS NOT NULL"
-        }
-        "read" => "m.origin_id = $2 AND $4 <> '' AND m.status = 'sent' AND m.read_at IS NOT NULL",
-        "clicked" => {
-            "m.origin_id = $2 AND $4 <> '' AND m.status = 'sent' AND m.clicked_at IS NOT NULL"
-        }
-        "queued" | "sending" | "sent" => "m.origin_id = $2 AND m.status = $4",
-        _ => {
-            "m.campaign_id = $2 AND m.status = $4
-             AND m.status NOT IN ('queued', 'sending', 'sent')"
-        }
-    };
-    let named = match (person, search) {
-        (Some(_), _) => "m.subscriber_id = $6 AND $7 = ''",
-        (None, "") => "$6 = 0 AND $7 = ''",
-        (None, _) => r"$6 = 0 AND LOWER(s.first_name) LIKE $7 ESCAPE '\'",
-    };
-    let sql = format!(
-        "{ROWS} WHERE m.workspace_id = $1 AND m.subscriber_id > $3
-             AND {narrowed} AND ($5 = '' OR m.reason = $5) AND {named}
-         ORDER BY m.subscriber_id LIMIT $8"
-    );
-    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql))
-        .bind(ws)
-        .bind(id)
-        .bind(cursor.after.unwrap_or(0))
-        .bind(filter.status.as_deref().unwrap_or_default())
-        .bind(filter.reason.as_deref().unwrap_or_default())
-        .bind(person.map_or(0, |id| id.0))
-        .bind(if person.is_some() {
-            String::new()
+    let reading = Reading::of(app, ws, id, filter).await?;
+    let patience = Patience::default();
+    let (first, last) = (cursor.after.unwrap_or(reading.start()), reading.end());
+    let mut rows = Vec::new();
+    let mut at = first;
+    loop {
+        let until = if reading.is_direct {
+            last
         } else {
-            prefix(search)
-        })
-        .bind(cursor.limit + 1)
-        .fetch_all(app.db.pool())
-        .await?;
+            reading.window(at).await?.unwrap_or(last)
+        };
+        let missing = cursor.limit + 1 - i64::try_from(rows.len())?;
+        rows.extend(reading.rows(at, until, missing).await?);
+        if until == last || i64::try_from(rows.len())? > cursor.limit {
+            break;
+        }
+        at = until;
+        if patience.is_over() {
+            return Ok(Page {
+                rows: rows.into_iter().map(LogEntry::from).collect(),
+                next: Some(Cursor::after(at)),
+            });
+        }
+    }
     let page = cursor.cut(rows, |row| row.subscriber_id.0);
     Ok(Page {
         rows: page.rows.into_iter().map(LogEntry::from).collect(),
         next: page.next,
     })
+}
+
+/// How a filtered log is read.
+struct Reading<'a> {
+    app: &'a App,
+    ws: WorkspaceId,
+    id: CampaignId,
+    filter: &'a LogFilter,
+    person: Option<SubscriberId>,
+    /// Conditions over `m` and `s`; each uses `$5` to `$9`.
+    conditions: String,
+    /// An index of its own leads to the rows. Otherwise the campaign's messages are looked through,
+    /// a window at a time.
+    is_direct: bool,
+    is_backwards: bool,
+}
+
+/// So many rows can be read and sorted for one page.
+const FEW: i64 = 5_000;
+
+impl<'a> Reading<'a> {
+    async fn of(
+        app: &'a App,
+        ws: WorkspaceId,
+        id: CampaignId,
+        filter: &'a LogFilter,
+    ) -> anyhow::Result<Self> {
+        let status = filter.status.as_deref().unwrap_or_default();
+        let search = filter.search.as_deref().map(str::trim).unwrap_or_default();
+        let mut reading = Self {
+            app,
+            ws,
+            id,
+            filter,
+            person: search.parse().ok(),
+            conditions: String::new(),
+            is_direct: false,
+            is_backwards: status == "queued",
+        };
+        let narrowed = match status {
+            "" => "m.origin_id = $2 AND $5 = ''",
+            "sent" => "m.origin_id = $2 AND m.status = $5",
+            "delivered" => {
+                "m.origin_id = $2 AND $5 <> '' AND m.status = 'sent' AND m.delivered_at IS NOT NULL"
+            }
+            "read" => {
+                "m.origin_id = $2 AND $5 <> '' AND m.status = 'sent' AND m.read_at IS NOT NULL"
+            }
+            "clicked" => {
+                "m.origin_id = $2 AND $5 <> '' AND m.status = 'sent' AND m.clicked_at IS NOT NULL"
+            }
+            "sending" => {
+                reading.is_direct = true;
+                "m.campaign_id = $2 AND m.status = 'sending' AND $5 <> '' AND m.lease_until > 0"
+            }
+            "queued" if reading.few_queued().await? => {
+                reading.is_direct = true;
+                "m.campaign_id = $2 AND m.campaign_id IS NOT NULL AND m.status = 'queued' AND $5 <> ''"
+            }
+            "queued" => "m.origin_id = $2 AND m.status = 'queued' AND $5 <> ''",
+            _ => {
+                reading.is_direct = search.is_empty();
+                // The index of the ends of a campaign; said so that both engines see it fits.
+                "m.campaign_id = $2 AND m.campaign_id IS NOT NULL
+                 AND m.status NOT IN ('queued', 'sending', 'sent') AND m.status = $5"
+            }
+        };
+        let named = match (reading.person, search) {
+            (Some(_), _) => "m.subscriber_id = $7 AND $8 = '' AND $9 = 0",
+            (None, "") => "$7 = 0 AND $8 = '' AND $9 = 0",
+            (None, _) if reading.few_named(search).await? => {
+                reading.is_direct = true;
+                r"$7 > 0 AND m.subscriber_id IN (SELECT n.id FROM subscribers n
+                      WHERE n.workspace_id = $1 AND n.first_key >= $7 AND n.first_key <= $9
+                        AND (n.first_key < $9 OR LOWER(n.first_name) LIKE $8 ESCAPE '\'))"
+            }
+            (None, _) => r"$7 >= 0 AND $9 >= 0 AND LOWER(s.first_name) LIKE $8 ESCAPE '\'",
+        };
+        let is_plain = status.is_empty() && filter.reason.is_none() && search.is_empty();
+        reading.is_direct |= is_plain || reading.person.is_some();
+        reading.conditions = format!("{narrowed} AND ($6 = '' OR m.reason = $6) AND {named}");
+        Ok(reading)
+    }
+
+    /// Where a list begins that has no cursor.
+    fn start(&self) -> i64 {
+        if self.is_backwards { i64::MAX } else { 0 }
+    }
+
+    fn end(&self) -> i64 {
+        if self.is_backwards { 0 } else { i64::MAX }
+    }
+
+    async fn few_queued(&self) -> sqlx::Result<bool> {
+        let queued: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM messages
+                 WHERE workspace_id = $1 AND campaign_id = $2 AND campaign_id IS NOT NULL
+                   AND status = 'queued' LIMIT $3) AS few",
+        )
+        .bind(self.ws)
+        .bind(self.id)
+        .bind(FEW + 1)
+        .fetch_one(self.app.db.pool())
+        .await?;
+        Ok(queued <= FEW)
+    }
+
+    /// Whether few people are called so, and all names can be found by their keys.
+    async fn few_named(&self, search: &str) -> sqlx::Result<bool> {
+        let Some((low, high, _)) = names::range(search) else {
+            return Ok(false);
+        };
+        let unkeyed: Option<(i64,)> = sqlx::query_as(
+            "SELECT 1 FROM subscribers WHERE workspace_id = $1 AND first_key IS NULL
+               AND (first_name IS NOT NULL OR last_name IS NOT NULL) LIMIT 1",
+        )
+        .bind(self.ws)
+        .fetch_optional(self.app.db.pool())
+        .await?;
+        if unkeyed.is_some() {
+            return Ok(false);
+        }
+        let named: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM subscribers
+                 WHERE workspace_id = $1 AND first_key >= $2 AND first_key <= $3 LIMIT $4) AS few",
+        )
+        .bind(self.ws)
+        .bind(low)
+        .bind(high)
+        .bind(FEW + 1)
+        .fetch_one(self.app.db.pool())
+        .await?;
+        Ok(named <= FEW)
+    }
+
+    /// The last subscriber of the window that begins behind `at`; `None` when it is the last window.
+    async fn window(&self, at: i64) -> sqlx::Result<Option<i64>> {
+        let sql = if self.is_backwards {
+            "SELECT subscriber_id FROM messages WHERE origin_id = $1 AND subscriber_id < $2
+             ORDER BY subscriber_id DESC LIMIT 1 OFFSET $3"
+        } else {
+            "SELECT subscriber_id FROM messages WHERE origin_id = $1 AND subscriber_id > $2
+             ORDER BY subscriber_id LIMIT 1 OFFSET $3"
+        };
+        sqlx::query_scalar(sql)
+            .bind(self.id)
+            .bind(at)
+            .bind(WINDOW - 1)
+            .fetch_optional(self.app.db.pool())
+            .await
+    }
+
+    /// Rows behind `at`, up to and with `until`.
+    async fn rows(&self, at: i64, until: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+        let span = if self.is_backwards {
+            "m.subscriber_id < $3 AND m.subscriber_id >= $4"
+        } else {
+            "m.subscriber_id > $3 AND m.subscriber_id <= $4"
+        };
+        let order = if self.is_backwards { " DESC" } else { "" };
+        let sql = format!(
+            "{ROWS} WHERE m.workspace_id = $1 AND {span} AND {}
+             ORDER BY m.subscriber_id{order} LIMIT $10",
+            self.conditions
+        );
+        let search = self.filter.search.as_deref().map(str::trim);
+        let search = search.filter(|_| self.person.is_none()).unwrap_or_default();
+        let (low, high, _) = names::range(search).unwrap_or_default();
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(self.ws)
+            .bind(self.id)
+            .bind(at)
+            .bind(until)
+            .bind(self.filter.status.as_deref().unwrap_or_default())
+            .bind(self.filter.reason.as_deref().unwrap_or_default())
+            .bind(self.person.map_or(low, |id| id.0))
+            .bind(if search.is_empty() {
+                String::new()
+            } else {
+                names::pattern(search)
+            })
+            .bind(high)
+            .bind(limit)
+            .fetch_all(self.app.db.pool())
+            .await
+    }
 }
 
 /// An automation's messages, one row per step and person, newest first; `search` is not looked at.
@@ -132,19 +301,47 @@ pub async fn automation_log(
     };
     // Each message of an automation has an origin of its own, so the origin is the row's place.
     let sql = format!(
-        "{ROWS} WHERE m.workspace_id = $1 AND m.automation_id = $2 AND m.origin_id < $3
+        "{ROWS} WHERE m.workspace_id = $1 AND m.automation_id = $2 AND m.automation_id IS NOT NULL
+             AND m.origin_id < $3 AND m.origin_id >= $7
              AND {narrowed} AND ($5 = '' OR m.reason = $5)
          ORDER BY m.origin_id DESC LIMIT $6"
     );
-    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql))
-        .bind(ws)
+    let patience = Patience::default();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut at = cursor.after.unwrap_or(i64::MAX);
+    loop {
+        let until: Option<i64> = sqlx::query_scalar(
+            "SELECT origin_id FROM messages WHERE automation_id = $1 AND automation_id IS NOT NULL
+               AND origin_id < $2 ORDER BY origin_id DESC LIMIT 1 OFFSET $3",
+        )
         .bind(id)
-        .bind(cursor.after.unwrap_or(i64::MAX))
-        .bind(filter.status.as_deref().unwrap_or_default())
-        .bind(filter.reason.as_deref().unwrap_or_default())
-        .bind(cursor.limit + 1)
-        .fetch_all(app.db.pool())
+        .bind(at)
+        .bind(WINDOW - 1)
+        .fetch_optional(app.db.pool())
         .await?;
+        let missing = cursor.limit + 1 - i64::try_from(rows.len())?;
+        let found: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql.clone()))
+            .bind(ws)
+            .bind(id)
+            .bind(at)
+            .bind(filter.status.as_deref().unwrap_or_default())
+            .bind(filter.reason.as_deref().unwrap_or_default())
+            .bind(missing)
+            .bind(until.unwrap_or(0))
+            .fetch_all(app.db.pool())
+            .await?;
+        rows.extend(found);
+        let Some(until) = until.filter(|_| rows.len() as i64 <= cursor.limit) else {
+            break;
+        };
+        at = until;
+        if patience.is_over() {
+            return Ok(Page {
+                rows: rows.into_iter().map(LogEntry::from).collect(),
+                next: Some(Cursor::after(at)),
+            });
+        }
+    }
     let page = cursor.cut(rows, |row| row.origin_id.0);
     Ok(Page {
         rows: page.rows.into_iter().map(LogEntry::from).collect(),
@@ -202,22 +399,6 @@ pub async fn attempts(
         (at, outcome, words)
     };
     Ok(rows.into_iter().map(told).collect())
-}
-
-/// A `LIKE` pattern for names that begin so; what the person typed stands for itself.
-fn prefix(search: &str) -> String {
-    if search.is_empty() {
-        return String::new();
-    }
-    let mut pattern = String::new();
-    for c in search.to_lowercase().chars().filter(|c| *c != '\0') {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
 }
 
 #[derive(sqlx::FromRow)]
@@ -278,17 +459,5 @@ impl From<Row> for LogEntry {
             attempts: row.attempts,
             orders: row.orders,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::prefix;
-
-    #[test]
-    fn what_a_person_types_is_never_a_pattern() {
-        assert_eq!(prefix("Ana"), "ana%");
-        assert_eq!(prefix("50%_"), r"50\%\_%");
-        assert_eq!(prefix(""), "");
     }
 }

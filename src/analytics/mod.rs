@@ -2,7 +2,6 @@
 
 mod campaign;
 mod days;
-mod kept;
 mod log;
 mod needs;
 mod overview;

@@ -1,18 +1,17 @@
 //! The workspace at a glance: what was sent in a span of days and what came of it, beside the span
-//! before. Messages count on the day they were sent, orders on the day they were placed.
-
-use std::sync::LazyLock;
-use std::time::Instant;
+//! before. Messages count on the day they were sent, orders on the day they were placed. Both are
+//! kept by the quarter of an hour; where a span does not begin or end on one, the rows of that
+//! quarter are counted.
 
 use anyhow::Context;
 
 use crate::analytics::Revenue;
 use crate::analytics::campaign::sort_revenue;
-use crate::analytics::days::{BUCKET, Days};
-use crate::analytics::kept::Kept;
+use crate::analytics::days::Days;
 use crate::app::App;
 use crate::clock::{MINUTE, Millis};
 use crate::store::ids::WorkspaceId;
+use crate::tallies::{BUCKET, bucket};
 use crate::workspaces;
 
 /// Figures of a span of days, each with what it was in the span before.
@@ -59,11 +58,6 @@ pub struct Day {
     pub left: i64,
 }
 
-/// Whose, how long, its end unless that is now, and the zone.
-type Key = (WorkspaceId, Millis, Option<Millis>, String);
-
-static KEPT: LazyLock<Kept<Key, Overview>> = LazyLock::new(Kept::new);
-
 /// The span `from..to` (epoch ms) in the workspace's zone.
 pub async fn overview(
     app: &App,
@@ -75,14 +69,6 @@ pub async fn overview(
         .await?
         .with_context(|| format!("There is no workspace {ws}."))?;
     let to = to.max(from);
-    // A span that ends now moves on with the clock; it is the same span a few seconds later.
-    let ends_now = (app.clock.now() - to).abs() < MINUTE;
-    let end = (!ends_now).then_some(to);
-    let key = (ws, to - from, end, workspace.timezone.clone());
-    if let Some(seen) = KEPT.get(&key) {
-        return Ok(seen);
-    }
-    let began = Instant::now();
     let span = Span {
         app,
         ws,
@@ -98,8 +84,6 @@ pub async fn overview(
     span.messages(&mut seen, before).await?;
     span.orders(&mut seen, before).await?;
     span.people(&mut seen).await?;
-    let rows = seen.sent.now + seen.sent.before;
-    KEPT.keep(key, &seen, rows, began);
     Ok(seen)
 }
 
@@ -146,20 +130,39 @@ impl Span<'_> {
         Ok(())
     }
 
-    async fn sent(&self, from: Millis, to: Millis, bucket: Millis) -> sqlx::Result<Vec<Sent>> {
+    async fn sent(&self, from: Millis, to: Millis, grain: Millis) -> sqlx::Result<Vec<Sent>> {
+        let cut = Cut::of(from, to, self.app.clock.now());
         sqlx::query_as(
-            "SELECT (sent_at - $2) / $5, COUNT(*), COUNT(delivered_at), COUNT(read_at),
-                 COUNT(clicked_at)
-             FROM messages
-             WHERE workspace_id = $1 AND sent_at >= $3 AND sent_at < $4 AND status = 'sent'
-               AND (campaign_id IS NOT NULL OR automation_id IS NOT NULL)
+            "SELECT (at - $2) / $3, CAST(SUM(messages) AS BIGINT), CAST(SUM(delivered) AS BIGINT),
+                 CAST(SUM(read_) AS BIGINT), CAST(SUM(clicked) AS BIGINT)
+             FROM (
+                 SELECT bucket AS at, messages, delivered, read_, clicked FROM tallies
+                 WHERE workspace_id = $1 AND status = 'sent' AND bucket >= $4 AND bucket < $5
+                 UNION ALL
+                 SELECT MIN(sent_at), COUNT(*), COUNT(delivered_at), COUNT(read_at),
+                     COUNT(clicked_at)
+                 FROM messages
+                 WHERE workspace_id = $1 AND sent_at >= $6 AND sent_at < $7 AND status = 'sent'
+                   AND (campaign_id IS NOT NULL OR automation_id IS NOT NULL)
+                 HAVING COUNT(*) > 0
+                 UNION ALL
+                 SELECT MIN(sent_at), COUNT(*), COUNT(delivered_at), COUNT(read_at),
+                     COUNT(clicked_at)
+                 FROM messages
+                 WHERE workspace_id = $1 AND sent_at >= $8 AND sent_at < $9 AND status = 'sent'
+                   AND (campaign_id IS NOT NULL OR automation_id IS NOT NULL)
+                 HAVING COUNT(*) > 0) AS parts
              GROUP BY 1",
         )
         .bind(self.ws)
         .bind(self.days.first())
-        .bind(from)
-        .bind(to)
-        .bind(bucket)
+        .bind(grain)
+        .bind(cut.whole.0)
+        .bind(cut.whole.1)
+        .bind(cut.before.0)
+        .bind(cut.before.1)
+        .bind(cut.after.0)
+        .bind(cut.after.1)
         .fetch_all(self.app.db.pool())
         .await
     }
@@ -196,22 +199,39 @@ impl Span<'_> {
         Ok(())
     }
 
-    async fn earned(&self, from: Millis, to: Millis, bucket: Millis) -> sqlx::Result<Vec<Earned>> {
+    async fn earned(&self, from: Millis, to: Millis, grain: Millis) -> sqlx::Result<Vec<Earned>> {
+        let cut = Cut::of(from, to, self.app.clock.now());
         sqlx::query_as(
-            "SELECT (o.ordered_at - $2) / $5, o.currency,
-                 CAST(CASE WHEN c.automation_id IS NULL THEN 0 ELSE 1 END AS BIGINT), COUNT(*),
-                 CAST(COALESCE(SUM(o.total), 0) AS BIGINT),
-                 CAST(COALESCE(SUM(o.refunded), 0) AS BIGINT)
-             FROM orders o
-             JOIN credits c ON c.order_id = o.id AND c.workspace_id = o.workspace_id
-             WHERE o.workspace_id = $1 AND o.ordered_at >= $3 AND o.ordered_at < $4
-             GROUP BY 1, 2, 3",
+            "SELECT (at - $2) / $3, currency, automated, CAST(SUM(orders) AS BIGINT),
+                 CAST(SUM(total) AS BIGINT), CAST(SUM(refunded) AS BIGINT)
+             FROM (
+                 SELECT bucket AS at, currency, automated, orders, total, refunded FROM earnings
+                 WHERE workspace_id = $1 AND bucket >= $4 AND bucket < $5
+                 UNION ALL
+                 SELECT o.ordered_at, o.currency,
+                     CAST(CASE WHEN c.automation_id IS NULL THEN 0 ELSE 1 END AS BIGINT),
+                     CAST(1 AS BIGINT), o.total, o.refunded
+                 FROM orders o
+                 JOIN credits c ON c.order_id = o.id AND c.workspace_id = o.workspace_id
+                 WHERE o.workspace_id = $1 AND o.ordered_at >= $6 AND o.ordered_at < $7
+                 UNION ALL
+                 SELECT o.ordered_at, o.currency,
+                     CAST(CASE WHEN c.automation_id IS NULL THEN 0 ELSE 1 END AS BIGINT),
+                     CAST(1 AS BIGINT), o.total, o.refunded
+                 FROM orders o
+                 JOIN credits c ON c.order_id = o.id AND c.workspace_id = o.workspace_id
+                 WHERE o.workspace_id = $1 AND o.ordered_at >= $8 AND o.ordered_at < $9) AS parts
+             GROUP BY 1, 2, 3 HAVING SUM(orders) <> 0",
         )
         .bind(self.ws)
         .bind(self.days.first())
-        .bind(from)
-        .bind(to)
-        .bind(bucket)
+        .bind(grain)
+        .bind(cut.whole.0)
+        .bind(cut.whole.1)
+        .bind(cut.before.0)
+        .bind(cut.before.1)
+        .bind(cut.after.0)
+        .bind(cut.after.1)
         .fetch_all(self.app.db.pool())
         .await
     }
@@ -219,57 +239,98 @@ impl Span<'_> {
     /// Subscribed at the start + joined - left = subscribed at the end, by making it so: what is
     /// counted is who is a subscriber by what we know now, and since when.
     async fn people(&self, seen: &mut Overview) -> sqlx::Result<()> {
-        let joined: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT (opted_in_at - $2) / $5, COUNT(*) FROM subscribers
-             WHERE workspace_id = $1 AND opted_in_at >= $3 AND opted_in_at < $4 GROUP BY 1",
-        )
-        .bind(self.ws)
-        .bind(self.days.first())
-        .bind(seen.from)
-        .bind(seen.to)
-        .bind(BUCKET)
-        .fetch_all(self.app.db.pool())
-        .await?;
-        let left: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT (opted_out_at - $2) / $5, COUNT(*) FROM subscribers
-             WHERE workspace_id = $1 AND opted_out_at >= $3 AND opted_out_at < $4
-               AND opted_in_at IS NOT NULL
-             GROUP BY 1",
-        )
-        .bind(self.ws)
-        .bind(self.days.first())
-        .bind(seen.from)
-        .bind(seen.to)
-        .bind(BUCKET)
-        .fetch_all(self.app.db.pool())
-        .await?;
-        for (bucket, people) in joined {
-            seen.joined += people;
-            if let Some(day) = seen.days.get_mut(self.days.of_bucket(bucket)) {
-                day.joined += people;
+        for (at, joined, left) in self.moves(seen.from, seen.to, BUCKET).await? {
+            seen.joined += joined;
+            seen.left += left;
+            if let Some(day) = seen.days.get_mut(self.days.of_bucket(at)) {
+                day.joined += joined;
+                day.left += left;
             }
         }
-        for (bucket, people) in left {
-            seen.left += people;
-            if let Some(day) = seen.days.get_mut(self.days.of_bucket(bucket)) {
-                day.left += people;
-            }
-        }
-        let subscribed: i64 = sqlx::query_scalar(
-            "SELECT (SELECT COUNT(*) FROM subscribers
-                     WHERE workspace_id = $1 AND opted_in_at < $2)
-                  - (SELECT COUNT(*) FROM subscribers
-                     WHERE workspace_id = $1 AND opted_out_at < $2 AND opted_in_at IS NOT NULL)",
-        )
-        .bind(self.ws)
-        .bind(seen.to)
-        .fetch_one(self.app.db.pool())
-        .await?;
+        let ever = self.moves(0, seen.to, i64::MAX).await?;
+        let subscribed: i64 = ever.iter().map(|(_, joined, left)| joined - left).sum();
         seen.subscribers = Change {
             now: subscribed,
             before: subscribed - seen.joined + seen.left,
         };
         Ok(())
+    }
+}
+
+impl Span<'_> {
+    /// Bucket, who joined, who left.
+    async fn moves(
+        &self,
+        from: Millis,
+        to: Millis,
+        grain: Millis,
+    ) -> sqlx::Result<Vec<(i64, i64, i64)>> {
+        let cut = Cut::of(from, to, self.app.clock.now());
+        sqlx::query_as(
+            "SELECT (at - $2) / $3, CAST(SUM(joined) AS BIGINT), CAST(SUM(left_) AS BIGINT)
+             FROM (
+                 SELECT bucket AS at, joined, left_ FROM joins
+                 WHERE workspace_id = $1 AND bucket >= $4 AND bucket < $5
+                 UNION ALL
+                 SELECT bucket, joined, left_ FROM join_notes
+                 WHERE workspace_id = $1 AND bucket >= $4 AND bucket < $5
+                 UNION ALL
+                 SELECT opted_in_at, 1, 0 FROM subscribers
+                 WHERE workspace_id = $1 AND opted_in_at >= $6 AND opted_in_at < $7
+                 UNION ALL
+                 SELECT opted_in_at, 1, 0 FROM subscribers
+                 WHERE workspace_id = $1 AND opted_in_at >= $8 AND opted_in_at < $9
+                 UNION ALL
+                 SELECT opted_out_at, 0, 1 FROM subscribers
+                 WHERE workspace_id = $1 AND opted_out_at >= $6 AND opted_out_at < $7
+                   AND opted_in_at IS NOT NULL
+                 UNION ALL
+                 SELECT opted_out_at, 0, 1 FROM subscribers
+                 WHERE workspace_id = $1 AND opted_out_at >= $8 AND opted_out_at < $9
+                   AND opted_in_at IS NOT NULL) AS parts
+             GROUP BY 1",
+        )
+        .bind(self.ws)
+        .bind(self.days.first())
+        .bind(grain)
+        .bind(cut.whole.0)
+        .bind(cut.whole.1)
+        .bind(cut.before.0)
+        .bind(cut.before.1)
+        .bind(cut.after.0)
+        .bind(cut.after.1)
+        .fetch_all(self.app.db.pool())
+        .await
+    }
+}
+
+/// A span as whole quarters, and what sticks out before and after them.
+#[derive(Debug, PartialEq, Eq)]
+struct Cut {
+    whole: (Millis, Millis),
+    before: (Millis, Millis),
+    after: (Millis, Millis),
+}
+
+impl Cut {
+    /// Nothing happens in the future: a span that ends now ends with the quarter that goes on.
+    fn of(from: Millis, to: Millis, now: Millis) -> Self {
+        let up = |at: Millis| bucket(at + BUCKET - 1);
+        let to = if to > now - MINUTE { up(to) } else { to };
+        let (first, last) = (up(from), bucket(to));
+        // All within one quarter.
+        if first > last {
+            return Self {
+                whole: (first, first),
+                before: (from, to),
+                after: (to, to),
+            };
+        }
+        Self {
+            whole: (first, last),
+            before: (from, first),
+            after: (last, to),
+        }
     }
 }
 
@@ -284,4 +345,39 @@ fn add(revenue: &mut Vec<Revenue>, currency: &str, gross: i64, refunded: i64) {
         gross,
         refunded,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_cut_so_that_nothing_is_counted_twice_or_left_out() {
+        let day = 96 * BUCKET;
+        for (from, to) in [
+            (0, day),
+            (1, day),
+            (0, day - 1),
+            (BUCKET - 1, BUCKET + 1),
+            (5, 7),
+            (BUCKET + 5, BUCKET + 7),
+            (5, 5),
+        ] {
+            let cut = Cut::of(from, to, 10 * day);
+            assert_eq!(bucket(cut.whole.0), cut.whole.0);
+            assert_eq!(bucket(cut.whole.1), cut.whole.1);
+            let length = |(from, to): (Millis, Millis)| to - from;
+            let all = length(cut.whole) + length(cut.before) + length(cut.after);
+            assert_eq!(all, to - from, "{from} to {to}: {cut:?}");
+            assert_eq!(cut.before.0, from);
+        }
+    }
+
+    #[test]
+    fn a_span_that_ends_now_counts_no_rows_at_its_end() {
+        let now = 100 * BUCKET + 7;
+        let cut = Cut::of(0, now - 3, now);
+        assert_eq!(cut.whole, (0, 101 * BUCKET));
+        assert_eq!(cut.after, (101 * BUCKET, 101 * BUCKET));
+    }
 }

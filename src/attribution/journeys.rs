@@ -7,12 +7,14 @@ use std::collections::hash_map::Entry;
 use crate::app::App;
 use crate::attribution::credit::MatchedBy;
 use crate::attribution::evidence::Evidence;
+use crate::attribution::orders::one_at_a_time;
 use crate::attribution::touches::{self, Kept, Verdict};
 use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
 use crate::shopify::Error;
 use crate::shopify::admin::Journey;
 use crate::store::Conn;
 use crate::store::ids::WorkspaceId;
+use crate::tallies;
 use crate::workspaces::{self, Shop};
 
 const SCHEDULE: [Millis; 3] = [5 * MINUTE, HOUR, DAY];
@@ -191,8 +193,13 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
 
 async fn settle(app: &App, order: &Kept, evidence: &Evidence) -> anyhow::Result<bool> {
     let mut tx = app.db.begin().await?;
+    let (ws, id) = (order.workspace_id, &order.shop_order_id);
+    one_at_a_time(&mut tx, ws).await?;
+    let before = tallies::earned(&mut tx, ws, id).await?;
     let subscribers = touches::subscribers_of(&mut tx, order, None).await?;
     let verdict = touches::give_credit(app, &mut tx, order, evidence, &subscribers).await?;
+    let now = tallies::earned(&mut tx, ws, id).await?;
+    tallies::earnings_moved(&mut tx, ws, before, now).await?;
     let credited = verdict == Verdict::Credited;
     if credited {
         set_due(&mut tx, order, None).await?;

@@ -12,6 +12,7 @@ use crate::shopify::payloads;
 use crate::store::ids::{OrderId, SubscriberId, WorkspaceId};
 use crate::store::sealed::{email_hash, phone_hash};
 use crate::store::{Conn, clean, placeholders};
+use crate::tallies;
 
 /// Keeps the order once, newest `updated_at` wins; credits it if a touch fits; marks the customer's
 /// subscribers as having ordered; completes the checkout.
@@ -22,12 +23,13 @@ pub async fn record_order(
     order: &payloads::Order,
 ) -> anyhow::Result<()> {
     one_at_a_time(conn, ws).await?;
+    let shop_order_id = order.id.to_string();
+    let before = tallies::earned(conn, ws, &shop_order_id).await?;
     let evidence = Evidence::of_order(order);
     save(app, conn, ws, order, &evidence).await?;
     for refund in &order.refunds {
         save_refund(conn, ws, refund).await?;
     }
-    let shop_order_id = order.id.to_string();
     take_back(conn, ws, &shop_order_id).await?;
     let kept = load(conn, ws, &shop_order_id).await?;
     complete_checkout(conn, &kept, order.cart_token.as_deref()).await?;
@@ -41,6 +43,8 @@ pub async fn record_order(
         mark_ordered(conn, &kept, &subscribers).await?;
     }
     let verdict = touches::give_credit(app, conn, &kept, &evidence, &subscribers).await?;
+    let now = tallies::earned(conn, ws, &shop_order_id).await?;
+    tallies::earnings_moved(conn, ws, before, now).await?;
     journeys::plan(app, conn, &kept, verdict).await
 }
 
@@ -52,13 +56,18 @@ pub async fn record_refund(
     refund: &payloads::Refund,
 ) -> anyhow::Result<()> {
     one_at_a_time(conn, ws).await?;
+    let shop_order_id = refund.order_id.to_string();
+    let before = tallies::earned(conn, ws, &shop_order_id).await?;
     save_refund(conn, ws, refund).await?;
-    take_back(conn, ws, &refund.order_id.to_string()).await
+    take_back(conn, ws, &shop_order_id).await?;
+    let now = tallies::earned(conn, ws, &shop_order_id).await?;
+    tallies::earnings_moved(conn, ws, before, now).await?;
+    Ok(())
 }
 
 /// An order and its refund, handled at the same moment by two workers, would each miss what the
 /// other has not committed: one workspace's orders are written one after the other.
-async fn one_at_a_time(conn: &mut Conn, ws: WorkspaceId) -> anyhow::Result<()> {
+pub(super) async fn one_at_a_time(conn: &mut Conn, ws: WorkspaceId) -> anyhow::Result<()> {
     let locked = sqlx::query("UPDATE workspaces SET name = name WHERE id = $1")
         .bind(ws)
         .execute(conn)

@@ -71,6 +71,49 @@ pub async fn find(app: &App, ws: WorkspaceId, id: OrderId) -> anyhow::Result<Opt
     Ok(row.map(Order::from))
 }
 
+impl OrderFilter {
+    /// Each form walks one index backwards. A credit is named by its order, so credits lead to
+    /// their orders in the order of the list.
+    fn statement(&self) -> &'static str {
+        if self.credited == Some(false) {
+            // Whoever asks for uncredited orders of somebody gets none.
+            return orders!(
+                "WHERE o.workspace_id = $1 AND o.id < $2 AND c.order_id IS NULL
+                     AND $4 + $5 + $6 = 0
+                 ORDER BY o.id DESC LIMIT $3"
+            );
+        }
+        match (self.campaign, self.automation, self.subscriber) {
+            (Some(_), _, _) => orders!(
+                "WHERE o.workspace_id = $1 AND c.workspace_id = $1 AND c.order_id < $2
+                     AND c.campaign_id = $4 AND c.campaign_id IS NOT NULL
+                     AND ($5 = 0 OR c.automation_id = $5) AND ($6 = 0 OR c.subscriber_id = $6)
+                 ORDER BY c.order_id DESC LIMIT $3"
+            ),
+            (_, Some(_), _) => orders!(
+                "WHERE o.workspace_id = $1 AND c.workspace_id = $1 AND c.order_id < $2
+                     AND c.automation_id = $5 AND c.automation_id IS NOT NULL AND $4 = 0
+                     AND ($6 = 0 OR c.subscriber_id = $6)
+                 ORDER BY c.order_id DESC LIMIT $3"
+            ),
+            (_, _, Some(_)) => orders!(
+                "WHERE o.workspace_id = $1 AND c.workspace_id = $1 AND c.order_id < $2
+                     AND c.subscriber_id = $6 AND $4 = 0 AND $5 = 0
+                 ORDER BY c.order_id DESC LIMIT $3"
+            ),
+            _ if self.credited == Some(true) => orders!(
+                "WHERE o.workspace_id = $1 AND c.workspace_id = $1 AND c.order_id < $2
+                     AND $4 + $5 + $6 = 0
+                 ORDER BY c.order_id DESC LIMIT $3"
+            ),
+            _ => orders!(
+                "WHERE o.workspace_id = $1 AND o.id < $2 AND $4 + $5 + $6 = 0
+                 ORDER BY o.id DESC LIMIT $3"
+            ),
+        }
+    }
+}
+
 /// Newest first.
 pub async fn list(
     app: &App,
@@ -78,24 +121,15 @@ pub async fn list(
     filter: &OrderFilter,
     cursor: Cursor,
 ) -> anyhow::Result<Page<Order>> {
-    let rows: Vec<Row> = sqlx::query_as(orders!(
-        "WHERE o.workspace_id = $1 AND ($2 IS NULL OR o.id < $2)
-             AND ($3 IS NULL OR ($3 = 1 AND c.order_id IS NOT NULL)
-                  OR ($3 = 0 AND c.order_id IS NULL))
-             AND ($4 IS NULL OR c.campaign_id = $4)
-             AND ($5 IS NULL OR c.automation_id = $5)
-             AND ($6 IS NULL OR c.subscriber_id = $6)
-         ORDER BY o.id DESC LIMIT $7"
-    ))
-    .bind(ws)
-    .bind(cursor.after)
-    .bind(filter.credited.map(i64::from))
-    .bind(filter.campaign)
-    .bind(filter.automation)
-    .bind(filter.subscriber)
-    .bind(cursor.limit + 1)
-    .fetch_all(app.db.pool())
-    .await?;
+    let rows: Vec<Row> = sqlx::query_as(filter.statement())
+        .bind(ws)
+        .bind(cursor.after.unwrap_or(i64::MAX))
+        .bind(cursor.limit + 1)
+        .bind(filter.campaign.map_or(0, |id| id.0))
+        .bind(filter.automation.map_or(0, |id| id.0))
+        .bind(filter.subscriber.map_or(0, |id| id.0))
+        .fetch_all(app.db.pool())
+        .await?;
     let page = cursor.cut(rows, |row| row.id.0);
     Ok(Page {
         rows: page.rows.into_iter().map(Order::from).collect(),

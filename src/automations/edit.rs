@@ -12,6 +12,7 @@ use crate::delivery::{Message, warm_up};
 use crate::store::ids::{AutomationId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
 use crate::store::{Conn, clean};
+use crate::tallies::Changes;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -204,15 +205,18 @@ async fn stop_runs(
     .bind(id)
     .execute(&mut *conn)
     .await?;
-    sqlx::query(
+    let cancelled = sqlx::query(
         "UPDATE messages SET status = 'skipped', reason = 'cancelled'
          WHERE workspace_id = $1 AND automation_id = $2 AND status = 'queued'",
     )
     .bind(ws)
     .bind(id)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    let mut changes = Changes::default();
+    let cancelled = cancelled.rows_affected();
+    changes.many_came(ws, id.0, "skipped", "cancelled", cancelled);
+    changes.write(conn).await
 }
 
 fn checked(

@@ -9,6 +9,9 @@ use crate::clock::{HOUR, MINUTE, Millis};
 use crate::delivery::warm_up::{self, Halt};
 use crate::delivery::{self, Channel, SETTLE_BEFORE, UNSETTLED};
 use crate::queue::Job;
+use crate::store::Tx;
+use crate::store::ids::{CampaignId, WorkspaceId};
+use crate::tallies::Changes;
 use crate::workspaces::{self, Page};
 use crate::{opt_ins, profiles};
 
@@ -220,12 +223,46 @@ async fn launch(app: &App, campaign: &Campaign, pages: &[Page]) -> anyhow::Resul
     sql.members(campaign.workspace, &campaign.audience, now)
         .push(" ON CONFLICT DO NOTHING");
     let people = sql.query().execute(&mut *tx).await?.rows_affected();
+    note_audience(&mut tx, campaign, people).await?;
     tx.commit().await?;
     tracing::info!(campaign.id = %campaign.id, people, "campaign launched");
     for page in pages {
         app.queue.nudge(Job::Messages(page.id));
     }
     app.queue.nudge(Job::Campaigns);
+    Ok(())
+}
+
+/// The frozen audience is written down, and who was held out of it is counted.
+async fn note_audience(tx: &mut Tx, campaign: &Campaign, people: u64) -> anyhow::Result<()> {
+    sqlx::query("UPDATE campaigns SET people = $3 WHERE workspace_id = $1 AND id = $2")
+        .bind(campaign.workspace)
+        .bind(campaign.id)
+        .bind(i64::try_from(people)?)
+        .execute(&mut **tx)
+        .await?;
+    if campaign.audience.holdout_percent == 0 {
+        return Ok(());
+    }
+    let held_out: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM messages
+         WHERE workspace_id = $1 AND campaign_id = $2 AND campaign_id IS NOT NULL
+           AND status = 'skipped'",
+    )
+    .bind(campaign.workspace)
+    .bind(campaign.id)
+    .fetch_one(&mut **tx)
+    .await?;
+    let mut changes = Changes::default();
+    let held_out = held_out.unsigned_abs();
+    changes.many_came(
+        campaign.workspace,
+        campaign.id.0,
+        "skipped",
+        "holdout",
+        held_out,
+    );
+    changes.write(tx).await?;
     Ok(())
 }
 
@@ -326,17 +363,15 @@ async fn note(app: &App, campaign: &Campaign, words: Option<&str>) -> anyhow::Re
 /// What was in flight when a campaign was cancelled may have come back into the queue.
 async fn tidy_cancelled(app: &App) -> anyhow::Result<()> {
     let now = app.clock.now();
-    let left: Vec<(i64,)> = sqlx::query_as(
-        "SELECT c.id FROM campaigns c WHERE c.status = 'cancelled' AND c.finished_at > $1
+    let left: Vec<(WorkspaceId, CampaignId)> = sqlx::query_as(
+        "SELECT c.workspace_id, c.id FROM campaigns c WHERE c.status = 'cancelled' AND c.finished_at > $1
            AND EXISTS (SELECT 1 FROM messages m WHERE m.campaign_id = c.id AND m.status = 'queued')",
     )
     .bind(now - 24 * HOUR)
     .fetch_all(app.db.pool())
     .await?;
-    for (id,) in left {
-        let mut tx = app.db.begin().await?;
-        delivery::cancel_queued(&mut tx, id, now).await?;
-        tx.commit().await?;
+    for (ws, id) in left {
+        delivery::cancel_queued(app, ws, id).await?;
     }
     Ok(())
 }

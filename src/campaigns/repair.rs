@@ -22,7 +22,7 @@ pub async fn repair(
     // The campaign first: whoever is about to finish it must see that it has moved.
     let moved = sqlx::query(
         "UPDATE campaigns SET status = 'running', paused_at = NULL, finished_at = NULL,
-             attention = NULL, updated_at = $3
+             attention = NULL, updated_at = $3, recount_at = 0
          WHERE workspace_id = $1 AND id = $2 AND launched_at IS NOT NULL
            AND status IN ('running', 'paused', 'finished', 'failed')",
     )
@@ -38,6 +38,7 @@ pub async fn repair(
             campaign.status
         )));
     }
+    warm_up::clear_problems(&mut tx, ws, id.0).await?;
     let people = delivery::reopen_failed(&mut tx, ws, id, reason, now).await?;
     if people == 0 {
         return Err(Error::Conflict(
@@ -50,7 +51,6 @@ pub async fn repair(
             .to_owned(),
         ));
     }
-    warm_up::clear_problems(&mut tx, ws, id.0).await?;
     tx.commit().await?;
     tracing::info!(campaign.id = %id, people, "campaign repaired");
     app.queue.nudge(Job::Campaigns);

@@ -271,9 +271,7 @@ pub async fn cancel(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campai
     let from = "'draft', 'scheduled', 'preparing', 'running', 'paused', 'failed'";
     let change = "status = 'cancelled', finished_at = $3, attention = NULL";
     let campaign = step(app, ws, id, from, change, "cancelled").await?;
-    let mut tx = app.db.begin().await?;
-    delivery::cancel_queued(&mut tx, id.0, app.clock.now()).await?;
-    tx.commit().await?;
+    delivery::cancel_queued(app, ws, id).await?;
     Ok(campaign)
 }
 

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 use crate::store::Tx;
 use crate::store::ids::{CampaignId, MessageKey, OriginId, SubscriberId};
+use crate::tallies::Changes;
 use crate::telemetry;
 use crate::workspaces::{Page, Workspace};
 
@@ -226,15 +227,17 @@ pub(super) async fn claim(
     work.truncate(usize::try_from(room.calls(weight))?);
     probing.retain(|owner| work.iter().any(|w| w.owner == Some(*owner)));
     reserve(&mut tx, workspace, &work, now).await?;
+    let mut changes = Changes::default();
     let moved = !skipped.is_empty() || !later.is_empty() || !given_up.is_empty();
     for (reason, keys) in &skipped {
-        queue_sql::skip(&mut tx, keys, reason.as_str(), now).await?;
+        queue_sql::skip(&mut tx, keys, reason.as_str(), now, &mut changes).await?;
     }
     for (at, keys) in &later {
         queue_sql::put_off(&mut tx, keys, *at).await?;
     }
     queue_sql::give_up(&mut tx, &given_up).await?;
     if work.is_empty() {
+        changes.write(&mut tx).await?;
         tx.commit().await?;
         return Ok(if moved { Claim::Moved } else { Claim::Nothing });
     }
@@ -256,7 +259,8 @@ pub(super) async fn claim(
     for owner in probing {
         warm_up::probe(&mut tx, owner, page.id, lease).await?;
     }
-    queue_sql::take(&mut tx, &work, lease, now).await?;
+    queue_sql::take(&mut tx, &work, lease, now, &mut changes).await?;
+    changes.write(&mut tx).await?;
     tx.commit().await?;
     let never: usize = skipped.values().map(Vec::len).sum();
     telemetry::messages("skipped", u64::try_from(never).unwrap_or(0));

@@ -8,14 +8,15 @@ use sqlx::AssertSqlSafe;
 use super::batch::Work;
 use super::enqueue::MessageKind;
 use super::speak::{Effect, Outcome, Spoken};
-use super::{pace, retry, warm_up};
+use super::{pace, receipts, retry, warm_up};
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
 use crate::subscribers::{self, Means};
+use crate::tallies::{self, Changes, Counted};
 use crate::telemetry;
-use crate::workspaces::{self, Page, Workspace};
+use crate::workspaces::{self, Page, PageRef, Workspace};
 
 /// So many suspicious refusals in one batch, and the batch is not believed.
 const SUSPICIOUS: usize = 5;
@@ -35,7 +36,7 @@ pub(super) async fn record(
     let done = doubt(app, page, done).await?;
     let give_up_at = app.clock.now() + KEPT;
     let mut pause = SECOND / 10;
-    while let Err(error) = write(app, workspace, &done).await {
+    while let Err(error) = write(app, workspace, page, &done).await {
         if app.clock.now() >= give_up_at {
             return Err(error.context("write down what Meta answered"));
         }
@@ -57,14 +58,24 @@ pub(super) async fn record(
 }
 
 /// All of a batch, in one transaction; done twice it changes nothing.
-async fn write(app: &App, workspace: &Workspace, done: &[(Work, Spoken)]) -> anyhow::Result<()> {
+async fn write(
+    app: &App,
+    workspace: &Workspace,
+    page: &Page,
+    done: &[(Work, Spoken)],
+) -> anyhow::Result<()> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    sent(&mut tx, done, now).await?;
+    let mut changes = Changes::default();
+    sent(app, &mut tx, page, done, now, &mut changes).await?;
     for (work, spoken) in done {
         let is_ours = match &spoken.outcome {
             Outcome::Sent { .. } => true,
-            other => one(app, &mut tx, workspace, work, spoken, other, now).await?,
+            other => {
+                let ended = one(app, &mut tx, workspace, work, spoken, other, now).await?;
+                ended.iter().for_each(|message| changes.came(message));
+                ended.is_some()
+            }
         };
         if is_ours {
             release(&mut tx, work, spoken).await?;
@@ -73,6 +84,7 @@ async fn write(app: &App, workspace: &Workspace, done: &[(Work, Spoken)]) -> any
             person(app, &mut tx, work, effect, now).await?;
         }
     }
+    changes.write(&mut tx).await?;
     Ok(tx.commit().await?)
 }
 
@@ -122,8 +134,16 @@ async fn doubt(
     Ok(done)
 }
 
-/// All that Meta took, in one statement. An echo may have been quicker: then only gaps are filled.
-async fn sent(conn: &mut Conn, done: &[(Work, Spoken)], now: Millis) -> sqlx::Result<()> {
+/// All that Meta took, in one statement. Where an echo (or the end of the lease) was quicker, what
+/// it left open is filled in.
+async fn sent(
+    app: &App,
+    conn: &mut Conn,
+    page: &Page,
+    done: &[(Work, Spoken)],
+    now: Millis,
+    changes: &mut Changes,
+) -> anyhow::Result<()> {
     let rows: Vec<_> = done
         .iter()
         .filter_map(|(work, spoken)| match &spoken.outcome {
@@ -150,21 +170,42 @@ async fn sent(conn: &mut Conn, done: &[(Work, Spoken)], now: Millis) -> sqlx::Re
              mid = COALESCE(mid, NULLIF(v.column3, '')),
              tracking_id = COALESCE(tracking_id, NULLIF(v.column4, ''))
          FROM (VALUES {values}) AS v
-         WHERE origin_id = v.column1 AND subscriber_id = v.column2
-           AND status IN ('sending', 'unknown', 'sent')"
+         WHERE origin_id = v.column1 AND subscriber_id = v.column2 AND status = 'sending'
+         RETURNING {}",
+        tallies::COLUMNS
     );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false).bind(now);
+    let mut query = sqlx::query_as(AssertSqlSafe(sql))
+        .persistent(false)
+        .bind(now);
     for (_, mid, tracking) in &rows {
         query = query
             .bind(mid.as_deref().unwrap_or(""))
             .bind(tracking.as_deref().unwrap_or(""));
     }
-    query.execute(conn).await?;
+    let changed: Vec<Counted> = query.fetch_all(&mut *conn).await?;
+    changed.iter().for_each(|message| changes.came(message));
+    if changed.len() == rows.len() {
+        return Ok(());
+    }
+    let written: HashSet<(i64, i64)> = changed
+        .iter()
+        .map(|message| (message.origin_id, message.subscriber_id))
+        .collect();
+    let page = PageRef {
+        id: page.id,
+        workspace: page.workspace,
+    };
+    for (key, mid, tracking) in rows {
+        if !written.contains(&(key.origin.0, key.subscriber.0)) {
+            let names = (mid.as_deref(), tracking.as_deref());
+            receipts::settle(app, conn, page, key, now, names, changes).await?;
+        }
+    }
     Ok(())
 }
 
-/// A message that was not simply sent, with the row of its attempt. The lease is the fence: if it
-/// ran out and somebody else took the message over, nothing is written, and the answer is `false`.
+/// A message that was not simply sent, with the row of its attempt; the message as it is then. The
+/// lease is the fence: if it ran out and somebody else took the message over, nothing is written.
 async fn one(
     app: &App,
     conn: &mut Conn,
@@ -173,11 +214,11 @@ async fn one(
     spoken: &Spoken,
     outcome: &Outcome,
     now: Millis,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<Counted>> {
     let patient = patience(conn, work, outcome, now, app.chance.fraction()).await?;
     let outcome = patient.as_ref().unwrap_or(outcome);
     let (status, reason, detail, due_at, counts) = match outcome {
-        Outcome::Sent { .. } => return Ok(true),
+        Outcome::Sent { .. } => return Ok(None),
         Outcome::Again {
             at,
             try_counts,
@@ -197,24 +238,26 @@ async fn one(
             ("unknown", Some(reason), Some(detail.as_str()), again, true)
         }
     };
-    let written = sqlx::query(
+    let sql = format!(
         "UPDATE messages SET status = $3, reason = $4, detail = $5, lease_until = NULL,
              due_at = COALESCE($6, due_at), attempts = attempts - $7
-         WHERE origin_id = $1 AND subscriber_id = $2 AND status = 'sending' AND lease_until = $8",
-    )
-    .bind(work.key.origin)
-    .bind(work.key.subscriber)
-    .bind(status)
-    .bind(reason)
-    .bind(detail)
-    .bind(due_at)
-    .bind(i64::from(!counts))
-    .bind(work.lease_until)
-    .execute(&mut *conn)
-    .await?
-    .rows_affected();
-    if written == 0 || !counts && spoken.error.is_none() {
-        return Ok(written > 0);
+         WHERE origin_id = $1 AND subscriber_id = $2 AND status = 'sending' AND lease_until = $8
+         RETURNING {}",
+        tallies::COLUMNS
+    );
+    let written: Option<Counted> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(work.key.origin)
+        .bind(work.key.subscriber)
+        .bind(status)
+        .bind(reason)
+        .bind(detail)
+        .bind(due_at)
+        .bind(i64::from(!counts))
+        .bind(work.lease_until)
+        .fetch_optional(&mut *conn)
+        .await?;
+    if written.is_none() || !counts && spoken.error.is_none() {
+        return Ok(written);
     }
     let (code, subcode) = spoken.error.map_or((None, None), |(c, s)| (Some(c), s));
     sqlx::query(
@@ -237,7 +280,7 @@ async fn one(
     if status == "failed" && work.kind != MessageKind::Card {
         profiles::report(app, conn, failed_report(workspace, work, reason, now)).await?;
     }
-    Ok(true)
+    Ok(written)
 }
 
 /// Meta's "later" uses up a message's patience; tries that never reached Meta do not, however many
@@ -411,43 +454,4 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
         pace::obey(app, page.id, usage).await?;
     }
     Ok(())
-}
-
-/// Leases that ran out: somebody was speaking to Meta and never told us the end.
-pub(super) async fn expire_leases(app: &App) -> sqlx::Result<u64> {
-    let now = app.clock.now();
-    // Asked every second: reading costs nothing, while even an empty UPDATE takes SQLite's one
-    // write lock.
-    let expired: Option<(i64,)> = sqlx::query_as(
-        "SELECT 1 FROM messages WHERE status = 'sending' AND lease_until < $1 LIMIT 1",
-    )
-    .bind(now)
-    .fetch_optional(app.db.pool())
-    .await?;
-    if expired.is_none() {
-        return Ok(0);
-    }
-    let done = sqlx::query(
-        "UPDATE messages SET status = 'unknown', lease_until = NULL,
-             reason = COALESCE(reason, 'answer_lost'),
-             detail = 'The process stopped while Meta was answering.'
-         WHERE status = 'sending' AND lease_until < $1",
-    )
-    .bind(now)
-    .execute(app.db.writer())
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// Messages of a cancelled campaign: what is queued will not be sent.
-pub async fn cancel_queued(conn: &mut Conn, campaign: i64, now: Millis) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "UPDATE messages SET status = 'skipped', reason = 'cancelled', started_at = $2
-         WHERE campaign_id = $1 AND status = 'queued'",
-    )
-    .bind(campaign)
-    .bind(now)
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
 }

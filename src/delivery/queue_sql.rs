@@ -11,6 +11,7 @@ use super::policy::Channel;
 use crate::clock::Millis;
 use crate::store::Conn;
 use crate::store::ids::MessageKey;
+use crate::tallies::{self, Changes, Counted};
 
 /// `FROM (VALUES …) AS k WHERE …` for these keys. A join, not `IN`: for a list of pairs SQLite reads
 /// the whole table.
@@ -38,21 +39,24 @@ pub(super) async fn skip(
     keys: &[MessageKey],
     reason: &str,
     now: Millis,
+    changes: &mut Changes,
 ) -> sqlx::Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
     let sql = format!(
         "UPDATE messages SET status = 'skipped', reason = $1, started_at = $2{}
-         AND status = 'queued'",
-        among(keys)
+         AND status = 'queued' RETURNING {}",
+        among(keys),
+        tallies::COLUMNS
     );
-    sqlx::query(AssertSqlSafe(sql))
+    let skipped: Vec<Counted> = sqlx::query_as(AssertSqlSafe(sql))
         .persistent(false)
         .bind(reason)
         .bind(now)
-        .execute(conn)
+        .fetch_all(conn)
         .await?;
+    skipped.iter().for_each(|message| changes.came(message));
     Ok(())
 }
 
@@ -96,6 +100,7 @@ pub(super) async fn take(
     work: &[Work],
     lease_until: Millis,
     now: Millis,
+    changes: &mut Changes,
 ) -> anyhow::Result<()> {
     for settling in [false, true] {
         for channel in [Channel::MarketingMessage, Channel::Standard] {
@@ -130,7 +135,32 @@ pub(super) async fn take(
                 done.rows_affected(),
                 keys.len()
             );
+            if settling {
+                no_longer_unknown(conn, &keys, changes).await?;
+            }
         }
+    }
+    Ok(())
+}
+
+/// Messages of which the end was in doubt are on their way once more.
+async fn no_longer_unknown(
+    conn: &mut Conn,
+    keys: &[MessageKey],
+    changes: &mut Changes,
+) -> sqlx::Result<()> {
+    for key in keys {
+        let sql = format!(
+            "SELECT {} FROM messages WHERE origin_id = $1 AND subscriber_id = $2",
+            tallies::COLUMNS
+        );
+        let mut taken: Counted = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(key.origin)
+            .bind(key.subscriber)
+            .fetch_one(&mut *conn)
+            .await?;
+        "unknown".clone_into(&mut taken.status);
+        changes.went(&taken);
     }
     Ok(())
 }

@@ -2,12 +2,14 @@
 //! settle a message whose answer was lost.
 
 use serde_json::Map;
+use sqlx::AssertSqlSafe;
 
 use crate::app::App;
 use crate::clock::{DAY, Millis};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
-use crate::store::ids::{AutomationId, CampaignId, MessageKey, OriginId, SubscriberId};
+use crate::store::ids::{MessageKey, OriginId, SubscriberId};
+use crate::tallies::{COLUMNS, Changes, Counted};
 use crate::workspaces::PageRef;
 
 /// A receipt, however it names its message.
@@ -48,21 +50,34 @@ pub enum MarketingReceipt {
     Failed,
 }
 
-/// Applies a receipt; one that matches nothing of ours changes nothing. `at` is Meta's time.
+/// Applies a receipt; one that matches nothing of ours changes nothing. `at` is Meta's time. What
+/// moved is noted in `changes`, which the caller writes last.
 pub async fn record_receipt(
     app: &App,
     conn: &mut Conn,
     page: PageRef,
     at: Millis,
     receipt: &Receipt,
+    changes: &mut Changes,
 ) -> anyhow::Result<()> {
+    let mut hearing = Hearing {
+        app,
+        conn,
+        page,
+        at,
+        changes,
+    };
     match receipt {
         Receipt::Echo { mid, metadata } => {
             let key = metadata
                 .as_deref()
                 .and_then(|text| text.parse::<MessageKey>().ok());
             let Some(key) = key else { return Ok(()) };
-            settle(conn, page, key, at, Some(mid.as_str()), None).await
+            let news = News::named(Stage::Sent, Some(mid), None);
+            match hearing.by_key(key).await? {
+                Some(known) => hearing.heard(known, news).await,
+                None => Ok(()),
+            }
         }
         Receipt::Delivered {
             subscriber,
@@ -70,27 +85,18 @@ pub async fn record_receipt(
             watermark,
         } => {
             for mid in mids {
-                if let Some(key) = by_name(conn, page, Named::Mid(mid)).await? {
-                    settle(conn, page, key, at, None, None).await?;
-                    delivered(app, conn, page, key, at).await?;
+                if let Some(known) = hearing.by_name(Named::Mid(mid)).await? {
+                    hearing.heard(known, News::of(Stage::Delivered)).await?;
                 }
             }
-            if *watermark > 0 {
-                for key in sent_until(conn, page, *subscriber, *watermark, "delivered_at").await? {
-                    delivered(app, conn, page, key, at).await?;
-                }
-            }
-            Ok(())
+            hearing
+                .up_to(*subscriber, *watermark, Stage::Delivered)
+                .await
         }
         Receipt::Read {
             subscriber,
             watermark,
-        } => {
-            for key in sent_until(conn, page, *subscriber, *watermark, "read_at").await? {
-                read(app, conn, page, key, at).await?;
-            }
-            Ok(())
-        }
+        } => hearing.up_to(*subscriber, *watermark, Stage::Read).await,
         Receipt::Marketing {
             what,
             mid,
@@ -100,193 +106,102 @@ pub async fn record_receipt(
             error,
         } => {
             let named = match tracking_id {
-                Some(tracking) => by_name(conn, page, Named::Tracking(tracking)).await?,
+                Some(tracking) => hearing.by_name(Named::Tracking(tracking)).await?,
                 None => None,
             };
-            let key = match (named, token, meta_campaign_id) {
-                (Some(key), _, _) => Some(key),
-                (None, Some(token), Some(campaign)) => {
-                    by_token(conn, page, token, campaign).await?
-                }
+            let known = match (named, token, meta_campaign_id) {
+                (Some(known), _, _) => Some(known),
+                (None, Some(token), Some(campaign)) => hearing.by_token(token, campaign).await?,
                 _ => None,
             };
-            let Some(key) = key else { return Ok(()) };
-            let tracking = tracking_id.as_deref();
-            match what {
-                MarketingReceipt::Sent => {
-                    settle(conn, page, key, at, mid.as_deref(), tracking).await
-                }
-                MarketingReceipt::Delivered => {
-                    settle(conn, page, key, at, mid.as_deref(), tracking).await?;
-                    delivered(app, conn, page, key, at).await
-                }
-                MarketingReceipt::Read => {
-                    settle(conn, page, key, at, mid.as_deref(), tracking).await?;
-                    read(app, conn, page, key, at).await
-                }
-                MarketingReceipt::Failed => failed(conn, page, key, error.as_deref()).await,
-            }
+            let Some(known) = known else { return Ok(()) };
+            let stage = match what {
+                MarketingReceipt::Sent => Stage::Sent,
+                MarketingReceipt::Delivered => Stage::Delivered,
+                MarketingReceipt::Read => Stage::Read,
+                MarketingReceipt::Failed => return hearing.failed(known, error.as_deref()).await,
+            };
+            let news = News::named(stage, mid.as_deref(), tracking_id.as_deref());
+            hearing.heard(known, news).await
         }
     }
 }
 
-/// The message was sent after all, and now we know.
-async fn settle(
-    conn: &mut Conn,
-    page: PageRef,
-    key: MessageKey,
-    at: Millis,
-    mid: Option<&str>,
-    tracking: Option<&str>,
-) -> anyhow::Result<()> {
-    sqlx::query(
-        "UPDATE messages SET status = 'sent', reason = NULL, detail = NULL, lease_until = NULL,
-             sent_at = COALESCE(sent_at, $4), mid = COALESCE(mid, $5),
-             tracking_id = COALESCE(tracking_id, $6)
-         WHERE origin_id = $1 AND subscriber_id = $2 AND page_id = $3
-           AND status IN ('sending', 'unknown', 'sent')",
-    )
-    .bind(key.origin)
-    .bind(key.subscriber)
-    .bind(page.id)
-    .bind(at)
-    .bind(mid)
-    .bind(tracking)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-type Touched = (
-    OriginId,
-    SubscriberId,
-    Option<CampaignId>,
-    Option<AutomationId>,
-);
-
-async fn delivered(
+/// The message was sent after all, and now we know. `names` are Meta's message and tracking id.
+pub(super) async fn settle(
     app: &App,
     conn: &mut Conn,
     page: PageRef,
     key: MessageKey,
     at: Millis,
+    names: (Option<&str>, Option<&str>),
+    changes: &mut Changes,
 ) -> anyhow::Result<()> {
-    let row: Option<Touched> = sqlx::query_as(
-        "UPDATE messages SET delivered_at = $4
-         WHERE origin_id = $1 AND subscriber_id = $2 AND page_id = $3 AND delivered_at IS NULL
-           AND status = 'sent'
-         RETURNING origin_id, subscriber_id, campaign_id, automation_id",
-    )
-    .bind(key.origin)
-    .bind(key.subscriber)
-    .bind(page.id)
-    .bind(at)
-    .fetch_optional(&mut *conn)
-    .await?;
-    match row {
-        Some(row) => {
-            report(
-                app,
-                conn,
-                page,
-                &row,
-                "Received Messenger Message",
-                "received",
-                at,
-            )
-            .await
-        }
-        None => Ok(()),
-    }
-}
-
-/// What is read was delivered, whether or not the delivery was told.
-async fn read(
-    app: &App,
-    conn: &mut Conn,
-    page: PageRef,
-    key: MessageKey,
-    at: Millis,
-) -> anyhow::Result<()> {
-    delivered(app, conn, page, key, at).await?;
-    let row: Option<Touched> = sqlx::query_as(
-        "UPDATE messages SET read_at = $4
-         WHERE origin_id = $1 AND subscriber_id = $2 AND page_id = $3 AND read_at IS NULL
-           AND status = 'sent'
-         RETURNING origin_id, subscriber_id, campaign_id, automation_id",
-    )
-    .bind(key.origin)
-    .bind(key.subscriber)
-    .bind(page.id)
-    .bind(at)
-    .fetch_optional(&mut *conn)
-    .await?;
-    let Some(row) = row else { return Ok(()) };
-    sqlx::query(
-        "UPDATE subscribers SET last_read_at = $2
-         WHERE id = $1 AND (last_read_at IS NULL OR last_read_at < $2)",
-    )
-    .bind(key.subscriber)
-    .bind(at)
-    .execute(&mut *conn)
-    .await?;
-    report(app, conn, page, &row, "Read Messenger Message", "read", at).await
-}
-
-/// Meta took the message and then could not deliver it.
-async fn failed(
-    conn: &mut Conn,
-    page: PageRef,
-    key: MessageKey,
-    error: Option<&str>,
-) -> anyhow::Result<()> {
-    sqlx::query(
-        "UPDATE messages SET status = 'failed', reason = 'not_delivered', lease_until = NULL,
-             detail = $4
-         WHERE origin_id = $1 AND subscriber_id = $2 AND page_id = $3
-           AND status IN ('sending', 'unknown', 'sent') AND delivered_at IS NULL",
-    )
-    .bind(key.origin)
-    .bind(key.subscriber)
-    .bind(page.id)
-    .bind(error.unwrap_or("Meta could not deliver it."))
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-async fn report(
-    app: &App,
-    conn: &mut Conn,
-    page: PageRef,
-    row: &Touched,
-    metric: &'static str,
-    word: &str,
-    at: Millis,
-) -> anyhow::Result<()> {
-    let (origin, subscriber, campaign, automation) = *row;
-    if campaign.is_none() && automation.is_none() {
-        return Ok(());
-    }
-    let key = MessageKey { origin, subscriber };
-    let mut properties = Map::new();
-    properties.insert("message_id".into(), key.to_string().into());
-    if let Some(campaign) = campaign {
-        properties.insert("campaign_id".into(), campaign.to_string().into());
-    }
-    if let Some(automation) = automation {
-        properties.insert("automation_id".into(), automation.to_string().into());
-    }
-    let event = Report {
-        workspace: page.workspace,
-        subscriber,
-        metric,
-        properties,
-        value: None,
+    let mut hearing = Hearing {
+        app,
+        conn,
+        page,
         at,
-        unique_id: format!("msgr:{key}:{word}"),
+        changes,
     };
-    profiles::report(app, conn, event).await
+    let Some(known) = hearing.by_key(key).await? else {
+        return Ok(());
+    };
+    let news = News::named(Stage::Sent, names.0, names.1);
+    hearing.heard(known, news).await
+}
+
+/// How far a message is known to have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Sent,
+    Delivered,
+    /// What is read was delivered, whether or not the delivery was told.
+    Read,
+}
+
+#[derive(Clone, Copy)]
+struct News<'a> {
+    stage: Stage,
+    mid: Option<&'a str>,
+    tracking: Option<&'a str>,
+}
+
+impl<'a> News<'a> {
+    fn of(stage: Stage) -> Self {
+        Self::named(stage, None, None)
+    }
+
+    fn named(stage: Stage, mid: Option<&'a str>, tracking: Option<&'a str>) -> Self {
+        Self {
+            stage,
+            mid,
+            tracking,
+        }
+    }
+}
+
+/// A message as it stands under our lock.
+#[derive(sqlx::FromRow)]
+struct Known {
+    #[sqlx(flatten)]
+    message: Counted,
+    mid: Option<String>,
+    tracking_id: Option<String>,
+}
+
+impl Known {
+    fn key(&self) -> MessageKey {
+        MessageKey {
+            origin: OriginId(self.message.origin_id),
+            subscriber: SubscriberId(self.message.subscriber_id),
+        }
+    }
+
+    /// Whether Meta may have it: only then a receipt can be about it.
+    fn went_out(&self) -> bool {
+        matches!(self.message.status.as_str(), "sending" | "unknown" | "sent")
+    }
 }
 
 /// A name that Meta gave to a message when it took it.
@@ -296,78 +211,241 @@ enum Named<'a> {
     Tracking(&'a str),
 }
 
-async fn by_name(
-    conn: &mut Conn,
+/// A receipt of one Page, heard at a moment, within a transaction.
+struct Hearing<'a> {
+    app: &'a App,
+    conn: &'a mut Conn,
     page: PageRef,
-    named: Named<'_>,
-) -> sqlx::Result<Option<MessageKey>> {
-    let (sql, name) = match named {
-        Named::Mid(mid) => (
-            "SELECT origin_id, subscriber_id FROM messages
-             WHERE mid = $1 AND mid IS NOT NULL AND page_id = $2",
-            mid,
-        ),
-        Named::Tracking(id) => (
-            "SELECT origin_id, subscriber_id FROM messages
-             WHERE tracking_id = $1 AND tracking_id IS NOT NULL AND page_id = $2",
-            id,
-        ),
-    };
-    let row: Option<(OriginId, SubscriberId)> = sqlx::query_as(sql)
-        .bind(name)
-        .bind(page.id)
-        .fetch_optional(conn)
-        .await?;
-    Ok(row.map(|(origin, subscriber)| MessageKey { origin, subscriber }))
+    at: Millis,
+    changes: &'a mut Changes,
 }
 
-/// The latest message to the owner of this token that used Meta's campaign.
-async fn by_token(
-    conn: &mut Conn,
-    page: PageRef,
-    token: &str,
-    meta_campaign: &str,
-) -> sqlx::Result<Option<MessageKey>> {
-    let row: Option<(OriginId, SubscriberId)> = sqlx::query_as(
-        "SELECT m.origin_id, m.subscriber_id FROM meta_campaigns v
-         JOIN subscribers s ON s.page_id = v.page_id AND s.token = $2
-         JOIN messages m ON m.subscriber_id = s.id AND m.page_id = v.page_id
-              AND COALESCE(m.campaign_id, m.automation_id, m.test_of) = v.owner_id
-         WHERE v.meta_campaign_id = $1 AND v.page_id = $3
-           AND m.status IN ('sending', 'unknown', 'sent') AND m.channel = 'marketing_message'
-         ORDER BY m.started_at DESC LIMIT 1",
-    )
-    .bind(meta_campaign)
-    .bind(token)
-    .bind(page.id)
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.map(|(origin, subscriber)| MessageKey { origin, subscriber }))
-}
+impl Hearing<'_> {
+    /// Writes what is new; a receipt never moves anything backwards.
+    async fn heard(&mut self, known: Known, news: News<'_>) -> anyhow::Result<()> {
+        if !known.went_out() {
+            return Ok(());
+        }
+        let (key, before, at) = (known.key(), &known.message, self.at);
+        let mut now = before.clone();
+        "sent".clone_into(&mut now.status);
+        now.reason = None;
+        now.sent_at.get_or_insert(at);
+        if news.stage >= Stage::Delivered {
+            now.delivered_at.get_or_insert(at);
+        }
+        if news.stage >= Stage::Read {
+            now.read_at.get_or_insert(at);
+        }
+        let is_named = known.mid.is_none() && news.mid.is_some()
+            || known.tracking_id.is_none() && news.tracking.is_some();
+        if before.status != "sent" || is_named {
+            self.settled(key, &now, news).await?;
+        } else if (now.delivered_at, now.read_at) != (before.delivered_at, before.read_at) {
+            self.stamped(key, &now).await?;
+        }
+        self.changes.moved(before, &now);
+        if before.delivered_at.is_none() && now.delivered_at.is_some() {
+            self.report(&now, "Received Messenger Message", "received")
+                .await?;
+        }
+        if before.read_at.is_none() && now.read_at.is_some() {
+            sqlx::query(
+                "UPDATE subscribers SET last_read_at = $2
+                 WHERE id = $1 AND (last_read_at IS NULL OR last_read_at < $2)",
+            )
+            .bind(key.subscriber)
+            .bind(at)
+            .execute(&mut *self.conn)
+            .await?;
+            self.report(&now, "Read Messenger Message", "read").await?;
+        }
+        Ok(())
+    }
 
-/// Messages of the standard channel up to a watermark that lack this receipt. Meta keeps no
-/// receipts older than a month apart, so neither do we look further back.
-async fn sent_until(
-    conn: &mut Conn,
-    page: PageRef,
-    subscriber: SubscriberId,
-    watermark: Millis,
-    lacking: &'static str,
-) -> sqlx::Result<Vec<MessageKey>> {
-    let sql = format!(
-        "SELECT origin_id, subscriber_id FROM messages
-         WHERE subscriber_id = $1 AND page_id = $2 AND created_at > $4 AND sent_at <= $3
-           AND status = 'sent' AND {lacking} IS NULL"
-    );
-    let rows: Vec<(OriginId, SubscriberId)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(subscriber)
-        .bind(page.id)
-        .bind(watermark)
-        .bind(watermark - 30 * DAY)
-        .fetch_all(conn)
+    async fn settled(
+        &mut self,
+        key: MessageKey,
+        now: &Counted,
+        news: News<'_>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "UPDATE messages SET status = 'sent', reason = NULL, detail = NULL, lease_until = NULL,
+                 sent_at = $3, delivered_at = $4, read_at = $5, mid = COALESCE(mid, $6),
+                 tracking_id = COALESCE(tracking_id, $7)
+             WHERE origin_id = $1 AND subscriber_id = $2",
+        )
+        .bind(key.origin)
+        .bind(key.subscriber)
+        .bind(now.sent_at)
+        .bind(now.delivered_at)
+        .bind(now.read_at)
+        .bind(news.mid)
+        .bind(news.tracking)
+        .execute(&mut *self.conn)
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(origin, subscriber)| MessageKey { origin, subscriber })
-        .collect())
+        Ok(())
+    }
+
+    /// The common case touches no index.
+    async fn stamped(&mut self, key: MessageKey, now: &Counted) -> sqlx::Result<()> {
+        sqlx::query(
+            "UPDATE messages SET delivered_at = $3, read_at = $4
+             WHERE origin_id = $1 AND subscriber_id = $2",
+        )
+        .bind(key.origin)
+        .bind(key.subscriber)
+        .bind(now.delivered_at)
+        .bind(now.read_at)
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Meta took the message and then could not deliver it.
+    async fn failed(&mut self, known: Known, error: Option<&str>) -> anyhow::Result<()> {
+        if !known.went_out() || known.message.delivered_at.is_some() {
+            return Ok(());
+        }
+        let key = known.key();
+        sqlx::query(
+            "UPDATE messages SET status = 'failed', reason = 'not_delivered', lease_until = NULL,
+                 detail = $3
+             WHERE origin_id = $1 AND subscriber_id = $2",
+        )
+        .bind(key.origin)
+        .bind(key.subscriber)
+        .bind(error.unwrap_or("Meta could not deliver it."))
+        .execute(&mut *self.conn)
+        .await?;
+        let now = Counted {
+            status: "failed".to_owned(),
+            reason: Some("not_delivered".to_owned()),
+            ..known.message.clone()
+        };
+        self.changes.moved(&known.message, &now);
+        Ok(())
+    }
+
+    /// All of the standard channel that was sent to the person up to a watermark. Meta keeps no
+    /// receipts older than a month apart, so neither do we look further back.
+    async fn up_to(
+        &mut self,
+        subscriber: SubscriberId,
+        watermark: Millis,
+        stage: Stage,
+    ) -> anyhow::Result<()> {
+        if watermark <= 0 {
+            return Ok(());
+        }
+        let lacking = match stage {
+            Stage::Read => "read_at",
+            Stage::Sent | Stage::Delivered => "delivered_at",
+        };
+        let sql = format!(
+            "SELECT {COLUMNS}, mid, tracking_id FROM messages
+             WHERE subscriber_id = $1 AND page_id = $2 AND created_at > $4 AND sent_at <= $3
+               AND status = 'sent' AND {lacking} IS NULL
+             ORDER BY origin_id{}",
+            self.app.db.locking("messages")
+        );
+        let rows: Vec<Known> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(subscriber)
+            .bind(self.page.id)
+            .bind(watermark)
+            .bind(watermark - 30 * DAY)
+            .fetch_all(&mut *self.conn)
+            .await?;
+        for known in rows {
+            self.heard(known, News::of(stage)).await?;
+        }
+        Ok(())
+    }
+
+    async fn by_key(&mut self, key: MessageKey) -> sqlx::Result<Option<Known>> {
+        let sql = format!(
+            "SELECT {COLUMNS}, mid, tracking_id FROM messages
+             WHERE origin_id = $1 AND subscriber_id = $2 AND page_id = $3{}",
+            self.app.db.locking("messages")
+        );
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(key.origin)
+            .bind(key.subscriber)
+            .bind(self.page.id)
+            .fetch_optional(&mut *self.conn)
+            .await
+    }
+
+    async fn by_name(&mut self, named: Named<'_>) -> sqlx::Result<Option<Known>> {
+        let (column, name) = match named {
+            Named::Mid(mid) => ("mid", mid),
+            Named::Tracking(id) => ("tracking_id", id),
+        };
+        let sql = format!(
+            "SELECT {COLUMNS}, mid, tracking_id FROM messages
+             WHERE {column} = $1 AND {column} IS NOT NULL AND page_id = $2{}",
+            self.app.db.locking("messages")
+        );
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(name)
+            .bind(self.page.id)
+            .fetch_optional(&mut *self.conn)
+            .await
+    }
+
+    /// The latest message to the owner of this token that used Meta's campaign.
+    async fn by_token(&mut self, token: &str, meta_campaign: &str) -> sqlx::Result<Option<Known>> {
+        let row: Option<(OriginId, SubscriberId)> = sqlx::query_as(
+            "SELECT m.origin_id, m.subscriber_id FROM meta_campaigns v
+             JOIN subscribers s ON s.page_id = v.page_id AND s.token = $2
+             JOIN messages m ON m.subscriber_id = s.id AND m.page_id = v.page_id
+                  AND COALESCE(m.campaign_id, m.automation_id, m.test_of) = v.owner_id
+             WHERE v.meta_campaign_id = $1 AND v.page_id = $3
+               AND m.status IN ('sending', 'unknown', 'sent') AND m.channel = 'marketing_message'
+             ORDER BY m.started_at DESC LIMIT 1",
+        )
+        .bind(meta_campaign)
+        .bind(token)
+        .bind(self.page.id)
+        .fetch_optional(&mut *self.conn)
+        .await?;
+        match row {
+            Some((origin, subscriber)) => self.by_key(MessageKey { origin, subscriber }).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn report(
+        &mut self,
+        message: &Counted,
+        metric: &'static str,
+        word: &str,
+    ) -> anyhow::Result<()> {
+        if message.campaign_id.is_none() && message.automation_id.is_none() {
+            return Ok(());
+        }
+        let subscriber = SubscriberId(message.subscriber_id);
+        let key = MessageKey {
+            origin: OriginId(message.origin_id),
+            subscriber,
+        };
+        let mut properties = Map::new();
+        properties.insert("message_id".into(), key.to_string().into());
+        if let Some(campaign) = message.campaign_id {
+            properties.insert("campaign_id".into(), campaign.to_string().into());
+        }
+        if let Some(automation) = message.automation_id {
+            properties.insert("automation_id".into(), automation.to_string().into());
+        }
+        let event = Report {
+            workspace: self.page.workspace,
+            subscriber,
+            metric,
+            properties,
+            value: None,
+            at: self.at,
+            unique_id: format!("msgr:{key}:{word}"),
+        };
+        profiles::report(self.app, self.conn, event).await
+    }
 }

@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::batch::{self, Batch, Claim, Source, Work, claim};
-use super::outcome;
 use super::pace::{self, Gate, Slots};
 use super::speak::{Spoken, speak, unspoken};
 use super::warm_up;
+use super::{leases, outcome};
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::queue::Job;
@@ -325,7 +325,7 @@ async fn send_batch<T>(
 /// Pages on which something is due now. Leases that ran out are found here first, so that what a
 /// crash left is taken up within seconds.
 pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
-    let expired = outcome::expire_leases(app).await?;
+    let expired = leases::expire_leases(app).await?;
     if expired > 0 {
         tracing::warn!(
             messages = expired,

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::clock::{DAY, HOUR, MINUTE, Millis};
 use crate::store::Tx;
 use crate::store::ids::{CampaignId, ClickId, OrderId};
+use crate::tallies::{self, Part};
 use crate::workspaces::PageRef;
 
 use super::seed::Seeded;
@@ -20,11 +21,13 @@ const BROADCASTS: [(&str, i64, i64); 3] = [
 /// Writes the past.
 pub(super) async fn write(app: &App, page: PageRef, people: &[Seeded]) -> anyhow::Result<()> {
     let mut tx = app.db.begin().await?;
+    let mut campaigns = Vec::new();
     let mut number = 1_001;
     for (index, (name, days, clickers)) in (1_i64..).zip(BROADCASTS) {
         let at = app.clock.now() - days * DAY + (index - 2) * 2 * HOUR;
         let campaign: CampaignId = app.ids.next();
         insert_campaign(&mut tx, page, campaign, name, at).await?;
+        campaigns.push(campaign);
         for (i, person) in (0_i64..).zip(people).filter(|(_, p)| p.opted_in_at < at) {
             let luck = Luck::new(i, index);
             let sent = at + i * 4;
@@ -59,6 +62,9 @@ pub(super) async fn write(app: &App, page: PageRef, people: &[Seeded]) -> anyhow
         }
     }
     tx.commit().await?;
+    for campaign in campaigns {
+        tallies::mend(app, page.workspace, Part::Campaign(campaign)).await?;
+    }
     Ok(())
 }
 

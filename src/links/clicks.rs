@@ -13,8 +13,11 @@ use crate::app::App;
 use crate::clock::Millis;
 use crate::profiles::{self, Report};
 use crate::queue::Job;
-use crate::store::ids::{AutomationId, CampaignId, ClickId, MessageKey, WorkspaceId};
+use crate::store::ids::{
+    AutomationId, CampaignId, ClickId, MessageKey, OriginId, SubscriberId, WorkspaceId,
+};
 use crate::store::{Conn, placeholders};
+use crate::tallies::{COLUMNS, Changes, Clicked, Counted};
 use crate::telemetry;
 
 /// Clicks that may wait to be written; behind it the caller writes its own.
@@ -81,7 +84,9 @@ impl Recorder {
 pub async fn keep(app: &App, clicks: &[Click]) -> anyhow::Result<()> {
     for batch in clicks.chunks(BATCH) {
         let mut tx = app.db.begin().await?;
-        let reported = write(app, &mut tx, batch).await?;
+        let mut changes = Changes::default();
+        let reported = write(app, &mut tx, batch, &mut changes).await?;
+        changes.write(&mut tx).await?;
         tx.commit().await?;
         telemetry::clicks(u64::try_from(batch.len()).unwrap_or(0));
         if reported {
@@ -153,7 +158,12 @@ async fn write_persistently(app: &App, clicks: &[Click]) {
 }
 
 /// Whether there is something for Klaviyo now.
-async fn write(app: &App, conn: &mut Conn, clicks: &[Click]) -> anyhow::Result<bool> {
+async fn write(
+    app: &App,
+    conn: &mut Conn,
+    clicks: &[Click],
+    changes: &mut Changes,
+) -> anyhow::Result<bool> {
     let mut new = insert(conn, clicks).await?;
     // Removing makes one that is twice in the batch count once.
     let fresh: Vec<&Click> = clicks
@@ -163,7 +173,8 @@ async fn write(app: &App, conn: &mut Conn, clicks: &[Click]) -> anyhow::Result<b
     if fresh.is_empty() {
         return Ok(false);
     }
-    mark_messages(conn, &fresh).await?;
+    mark_messages(app, conn, &fresh, changes).await?;
+    count_links(conn, &fresh, changes).await?;
     mark_subscribers(conn, &fresh).await?;
     report(app, conn, &fresh).await
 }
@@ -192,7 +203,12 @@ async fn insert(conn: &mut Conn, clicks: &[Click]) -> anyhow::Result<HashSet<Cli
 }
 
 /// A click proves that the message arrived and was read, whatever the receipts said.
-async fn mark_messages(conn: &mut Conn, clicks: &[&Click]) -> anyhow::Result<()> {
+async fn mark_messages(
+    app: &App,
+    conn: &mut Conn,
+    clicks: &[&Click],
+    changes: &mut Changes,
+) -> anyhow::Result<()> {
     let mut counts: BTreeMap<(WorkspaceId, MessageKey), (i64, Millis)> = BTreeMap::new();
     for click in clicks {
         let entry = counts
@@ -200,6 +216,21 @@ async fn mark_messages(conn: &mut Conn, clicks: &[&Click]) -> anyhow::Result<()>
             .or_insert((0, click.at));
         entry.0 += 1;
         entry.1 = entry.1.min(click.at);
+    }
+    for before in clicked(app, conn, counts.keys().copied()).await? {
+        let message = MessageKey {
+            origin: OriginId(before.origin_id),
+            subscriber: SubscriberId(before.subscriber_id),
+        };
+        let Some((count, at)) = counts.get(&(before.workspace_id, message)) else {
+            continue;
+        };
+        let mut now = before.clone();
+        now.clicks += count;
+        now.clicked_at.get_or_insert(*at);
+        now.delivered_at.get_or_insert(*at);
+        now.read_at.get_or_insert(*at);
+        changes.moved(&before, &now);
     }
     let sql = format!(
         "UPDATE messages SET clicks = clicks + v.column4,
@@ -221,6 +252,75 @@ async fn mark_messages(conn: &mut Conn, clicks: &[&Click]) -> anyhow::Result<()>
             .bind(at);
     }
     query.execute(conn).await?;
+    Ok(())
+}
+
+/// The messages as they are before the clicks, under our lock.
+async fn clicked(
+    app: &App,
+    conn: &mut Conn,
+    messages: impl ExactSizeIterator<Item = (WorkspaceId, MessageKey)>,
+) -> sqlx::Result<Vec<Counted>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM (VALUES {}) AS v
+         JOIN messages ON messages.origin_id = v.column2 AND messages.subscriber_id = v.column3
+             AND messages.workspace_id = v.column1
+         ORDER BY origin_id, subscriber_id{}",
+        placeholders(1, messages.len(), 3),
+        app.db.locking("messages")
+    );
+    let mut query = sqlx::query_as(AssertSqlSafe(sql));
+    for (workspace, message) in messages {
+        query = query
+            .bind(workspace)
+            .bind(message.origin)
+            .bind(message.subscriber);
+    }
+    query.fetch_all(conn).await
+}
+
+/// Who had not clicked a link of a campaign before counts as one of its people. The messages stand
+/// under our lock, so of two who write at the same moment the second sees the first.
+async fn count_links(
+    conn: &mut Conn,
+    clicks: &[&Click],
+    changes: &mut Changes,
+) -> sqlx::Result<()> {
+    let mut fresh: BTreeMap<(MessageKey, i64), (CampaignId, WorkspaceId, i64)> = BTreeMap::new();
+    for click in clicks {
+        if let Some(campaign) = click.campaign {
+            let key = (click.message, i64::from(click.link));
+            fresh.entry(key).or_insert((campaign, click.workspace, 0)).2 += 1;
+        }
+    }
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT c.origin_id, c.subscriber_id, c.link, COUNT(*) FROM (VALUES {}) AS v
+         JOIN clicks c ON c.origin_id = v.column1 AND c.subscriber_id = v.column2
+             AND c.link = v.column3
+         GROUP BY c.origin_id, c.subscriber_id, c.link",
+        placeholders(1, fresh.len(), 3)
+    );
+    let mut query = sqlx::query_as(AssertSqlSafe(sql));
+    for (message, link) in fresh.keys() {
+        query = query
+            .bind(message.origin)
+            .bind(message.subscriber)
+            .bind(link);
+    }
+    let rows: Vec<(OriginId, SubscriberId, i64, i64)> = query.fetch_all(conn).await?;
+    for (origin, subscriber, link, all) in rows {
+        let message = MessageKey { origin, subscriber };
+        if let Some((campaign, workspace, clicks)) = fresh.get(&(message, link)) {
+            let clicked = Clicked {
+                people: i64::from(all == *clicks),
+                clicks: *clicks,
+            };
+            changes.clicked(*workspace, *campaign, link, clicked);
+        }
+    }
     Ok(())
 }
 

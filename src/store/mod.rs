@@ -1,6 +1,7 @@
 //! Storage: one SQL text for SQLite and PostgreSQL. Only this module knows which engine runs.
 
 pub mod ids;
+pub mod names;
 pub mod page;
 pub mod sealed;
 
@@ -116,6 +117,15 @@ impl Database {
         match self.engine {
             Engine::Sqlite => String::new(),
             Engine::Postgres => format!(" FOR UPDATE OF {table} SKIP LOCKED"),
+        }
+    }
+
+    /// Ends a `SELECT` whose rows are about to be changed by what was read of them: until the
+    /// transaction ends nobody else changes them.
+    pub fn locking(&self, table: &str) -> String {
+        match self.engine {
+            Engine::Sqlite => String::new(),
+            Engine::Postgres => format!(" FOR UPDATE OF {table}"),
         }
     }
 

@@ -1,9 +1,33 @@
 //! Keyset pages: a list is read from behind a row, never by counting rows off.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 
 pub const DEFAULT_LIMIT: i64 = 50;
 pub const MAX_LIMIT: i64 = 200;
+
+/// Rows that are looked at in one go where a filter finds few.
+pub const WINDOW: i64 = 4_000;
+/// How long one page looks for rows that a filter lets through. A page may then hold fewer than
+/// asked for, even none, and still lead on.
+const PATIENCE: Duration = Duration::from_millis(60);
+
+/// How long a page has been looking.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience(Instant);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Patience {
+    pub fn is_over(self) -> bool {
+        self.0.elapsed() > PATIENCE
+    }
+}
 
 /// Where to read on: rows strictly after `after` in the list's own order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +65,11 @@ impl Cursor {
             None => None,
         };
         Some(Self { after, limit })
+    }
+
+    /// Where to read on when the rows up to `key` were looked at and did not fill the page.
+    pub fn after(key: i64) -> String {
+        base36(key)
     }
 
     /// Cuts rows that were fetched with `limit + 1` and notes where to read on.

@@ -1,11 +1,14 @@
 //! The ledger: who agreed to what, when, by which means, with which text shown. Append-only.
 
+use sqlx::AssertSqlSafe;
+
 use crate::app::App;
 use crate::clock::Millis;
 use crate::profiles::{self, Report};
 use crate::store::ids::{ConsentId, SubscriberId, WorkspaceId};
 use crate::store::sealed::sha256_hex;
 use crate::store::{Conn, clean};
+use crate::tallies::{self, Membership};
 
 /// How we learned of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +90,13 @@ struct Before {
 }
 
 impl Before {
+    fn membership(&self) -> Membership {
+        Membership {
+            opted_in_at: self.opted_in_at,
+            opted_out_at: self.opted_out_at,
+        }
+    }
+
     fn is_subscribed(&self) -> bool {
         self.opted_in_at.is_some() && self.opted_out_at.is_none() && self.erased_at.is_none()
     }
@@ -104,7 +114,7 @@ pub async fn opt_in(
     at: Millis,
     event_key: &str,
 ) -> anyhow::Result<bool> {
-    let Some(before) = before(conn, id).await? else {
+    let Some(before) = before(app, conn, id).await? else {
         return Ok(false);
     };
     let decision = Decision {
@@ -145,6 +155,11 @@ pub async fn opt_in(
     .bind(at)
     .execute(&mut *conn)
     .await?;
+    let now = Membership {
+        opted_in_at: Some(at),
+        opted_out_at: None,
+    };
+    tallies::membership_moved(app, conn, before.workspace_id, before.membership(), now).await?;
     let became = !before.is_subscribed();
     if became {
         tell(
@@ -169,7 +184,7 @@ pub async fn opt_out(
     at: Millis,
     event_key: &str,
 ) -> anyhow::Result<bool> {
-    let Some(before) = before(conn, id).await? else {
+    let Some(before) = before(app, conn, id).await? else {
         return Ok(false);
     };
     let decision = Decision {
@@ -196,6 +211,11 @@ pub async fn opt_out(
     .bind(i64::from(means.is_metas()))
     .execute(&mut *conn)
     .await?;
+    let now = Membership {
+        opted_out_at: Some(at),
+        ..before.membership()
+    };
+    tallies::membership_moved(app, conn, before.workspace_id, before.membership(), now).await?;
     let was = before.is_subscribed();
     if was {
         tell(
@@ -220,13 +240,17 @@ async fn has_token(conn: &mut Conn, id: SubscriberId) -> sqlx::Result<bool> {
     Ok(row.is_some())
 }
 
-async fn before(conn: &mut Conn, id: SubscriberId) -> sqlx::Result<Option<Before>> {
-    sqlx::query_as(
-        "SELECT workspace_id, opted_in_at, opted_out_at, erased_at FROM subscribers WHERE id = $1",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await
+/// Under our lock: who decides at the same moment waits.
+async fn before(app: &App, conn: &mut Conn, id: SubscriberId) -> sqlx::Result<Option<Before>> {
+    let sql = format!(
+        "SELECT workspace_id, opted_in_at, opted_out_at, erased_at FROM subscribers
+         WHERE id = $1{}",
+        app.db.locking("subscribers")
+    );
+    sqlx::query_as(AssertSqlSafe(sql))
+        .bind(id)
+        .fetch_optional(conn)
+        .await
 }
 
 /// Appends to the ledger. `None` for a repeat, else whether it is the newest decision.

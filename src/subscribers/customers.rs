@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::store::ids::{SubscriberId, WorkspaceId};
+use crate::store::names;
 use crate::store::sealed::{email_hash, phone_hash};
 use crate::store::{Conn, clean};
 
@@ -160,6 +161,8 @@ pub async fn link_customer(
              klaviyo_profile_id = COALESCE($3, klaviyo_profile_id),
              first_name = COALESCE($4, first_name),
              last_name = COALESCE($5, last_name),
+             first_key = COALESCE($10, first_key),
+             last_key = COALESCE($11, last_key),
              email_hash = COALESCE($6, email_hash),
              email_sealed = COALESCE($7, email_sealed),
              phone_hash = COALESCE($8, phone_hash),
@@ -175,6 +178,8 @@ pub async fn link_customer(
     .bind(seal("email", kept(known.email.as_ref()))?)
     .bind(known.phone_hash())
     .bind(seal("phone", kept(known.phone.as_ref()))?)
+    .bind(kept(known.first_name.as_ref()).map(|name| names::key(&name)))
+    .bind(kept(known.last_name.as_ref()).map(|name| names::key(&name)))
     .execute(conn)
     .await?;
     Ok(())

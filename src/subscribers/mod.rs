@@ -5,12 +5,14 @@ mod customers;
 mod leavers;
 mod privacy;
 mod search;
+mod tags;
 
 pub use consent::{Consent, Means, OptIn, ledger, opt_in, opt_out, token_ended, token_moved};
 pub use customers::{Known, customer, link_customer, recognise, save_customer};
 pub use leavers::opt_out_all;
 pub use privacy::{erase_customer, erase_shop, export_customer};
-pub use search::{Filter, Status, Subscriber, find, list, tag, tags, tags_of};
+pub use search::{Filter, Status, Subscriber, find, key_names, list};
+pub use tags::{tag, tags, tags_of};
 
 use crate::app::App;
 use crate::clock::Millis;

@@ -76,7 +76,7 @@ async fn erase_subscriber(
             .await?;
     for statement in [
         "UPDATE subscribers SET psid = NULL, token = NULL, first_name = NULL, last_name = NULL,
-             customer_id = NULL, checkout_token = NULL, email_hash = NULL, email_sealed = NULL,
+             first_key = NULL, last_key = NULL, customer_id = NULL, checkout_token = NULL, email_hash = NULL, email_sealed = NULL,
              phone_hash = NULL, phone_sealed = NULL, klaviyo_profile_id = NULL, timezone = NULL,
              erased_at = $3
          WHERE workspace_id = $1 AND id = $2",

@@ -1,13 +1,12 @@
-//! Finding and listing subscribers; tags.
-
-use std::collections::HashMap;
+//! Finding and listing subscribers.
 
 use sqlx::AssertSqlSafe;
 
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::ids::{LinkId, PageRowId, SubscriberId, WorkspaceId};
-use crate::store::page::{Cursor, Page};
+use crate::store::names;
+use crate::store::page::{Cursor, Page, Patience, WINDOW};
 use crate::store::sealed::email_hash;
 use crate::store::{clean, placeholders};
 
@@ -138,16 +137,80 @@ pub async fn find(
     Ok(row.map(Subscriber::from))
 }
 
-/// Newest first; erased people are not listed.
+/// So many people can be read and sorted for one page.
+const FEW: i64 = 5_000;
+
+/// Newest first; erased people are not listed. Where a filter lets few through, a page may hold
+/// fewer than asked for and lead on.
 pub async fn list(
     app: &App,
     ws: WorkspaceId,
     filter: &Filter,
     cursor: Cursor,
 ) -> anyhow::Result<Page<Subscriber>> {
+    let found = Search::of(app, ws, filter.search.as_deref().unwrap_or("").trim()).await?;
+    let is_plain = filter.source.is_none()
+        && matches!(filter.status, None | Some(Status::Subscribed))
+        && matches!(found, Search::None);
+    let is_direct = is_plain || filter.link.is_some() || found.is_direct();
+    let sql = statement(filter, &found);
+    let patience = Patience::default();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut at = cursor.after.unwrap_or(i64::MAX);
+    loop {
+        let until = if is_direct {
+            None
+        } else {
+            window(app, ws, at).await?
+        };
+        let (low, high) = found.keys();
+        let some: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql.clone()))
+            .bind(ws)
+            .bind(at)
+            .bind(cursor.limit + 1 - i64::try_from(rows.len())?)
+            .bind(filter.source.as_deref().unwrap_or(""))
+            .bind(filter.tag.as_deref().unwrap_or(""))
+            .bind(found.text())
+            .bind(until.unwrap_or(0))
+            .bind(low)
+            .bind(high)
+            .fetch_all(app.db.pool())
+            .await?;
+        rows.extend(some);
+        let Some(until) =
+            until.filter(|_| i64::try_from(rows.len()).is_ok_and(|n| n <= cursor.limit))
+        else {
+            break;
+        };
+        at = until;
+        if patience.is_over() {
+            return Ok(Page {
+                rows: rows.into_iter().map(Subscriber::from).collect(),
+                next: Some(Cursor::after(at)),
+            });
+        }
+    }
+    let rows: Vec<Subscriber> = rows.into_iter().map(Subscriber::from).collect();
+    Ok(cursor.cut(rows, |subscriber| subscriber.id.0))
+}
+
+/// The last person of the window that begins behind `at`.
+async fn window(app: &App, ws: WorkspaceId, at: i64) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT id FROM subscribers WHERE workspace_id = $1 AND id < $2
+         ORDER BY id DESC LIMIT 1 OFFSET $3",
+    )
+    .bind(ws)
+    .bind(at)
+    .bind(WINDOW - 1)
+    .fetch_optional(app.db.pool())
+    .await
+}
+
+fn statement(filter: &Filter, search: &Search) -> String {
     let mut sql = format!(
         "SELECT {COLUMNS} FROM subscribers s
-         WHERE s.workspace_id = $1 AND s.id < $2 AND s.erased_at IS NULL
+         WHERE s.workspace_id = $1 AND s.id < $2 AND s.id >= $7 AND s.erased_at IS NULL
            AND ($4 = '' OR s.source = $4)"
     );
     sql.push_str(match filter.status {
@@ -167,120 +230,157 @@ pub async fn list(
     if let Some(link) = filter.link {
         sql.push_str(&format!(" AND s.opt_in_link_id = {}", link.0));
     }
-    let (condition, value) = search(filter.search.as_deref().unwrap_or("").trim());
-    sql.push_str(condition);
+    sql.push_str(search.condition());
     sql.push_str(" ORDER BY s.id DESC LIMIT $3");
-    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(ws)
-        .bind(cursor.after.unwrap_or(i64::MAX))
-        .bind(cursor.limit + 1)
-        .bind(filter.source.as_deref().unwrap_or(""))
-        .bind(filter.tag.as_deref().unwrap_or(""))
-        .bind(value)
-        .fetch_all(app.db.pool())
-        .await?;
-    let rows: Vec<Subscriber> = rows.into_iter().map(Subscriber::from).collect();
-    Ok(cursor.cut(rows, |subscriber| subscriber.id.0))
+    sql
 }
 
-/// What a search text asks for: an id, a whole e-mail address, or the beginning of a name.
-fn search(text: &str) -> (&'static str, String) {
-    if text.is_empty() {
-        return (" AND $6 = ''", String::new());
-    }
-    if let Ok(id) = text.parse::<SubscriberId>() {
-        return (" AND CAST(s.id AS TEXT) = $6", id.0.to_string());
-    }
-    if let Some(hash) = email_hash(text) {
-        return (" AND s.email_hash = $6", hash);
-    }
-    let plain: String = clean(text).to_lowercase().replace(['%', '_', '\\'], "");
-    (
-        " AND (LOWER(s.first_name) LIKE $6 OR LOWER(s.last_name) LIKE $6)",
-        format!("{plain}%"),
-    )
+/// What a search text asks for.
+enum Search {
+    None,
+    Id(SubscriberId),
+    /// The hash of a whole e-mail address.
+    Email(String),
+    /// The beginning of a name that few have: by its keys.
+    RareName {
+        pattern: String,
+        keys: (i64, i64),
+    },
+    /// The beginning of a name: everybody is looked through.
+    Name {
+        pattern: String,
+    },
 }
 
-/// Adds and removes tags (1 to 50 characters, checked by the caller); `false` if there is no such
-/// subscriber.
-pub async fn tag(
-    app: &App,
-    ws: WorkspaceId,
-    id: SubscriberId,
-    add: &[String],
-    remove: &[String],
-) -> anyhow::Result<bool> {
-    let mut tx = app.db.begin().await?;
-    let there: Option<(i64,)> =
-        sqlx::query_as("SELECT 1 FROM subscribers WHERE workspace_id = $1 AND id = $2")
-            .bind(ws)
-            .bind(id)
-            .fetch_optional(&mut *tx)
-            .await?;
-    if there.is_none() {
-        return Ok(false);
+impl Search {
+    async fn of(app: &App, ws: WorkspaceId, text: &str) -> anyhow::Result<Self> {
+        if text.is_empty() {
+            return Ok(Self::None);
+        }
+        if let Ok(id) = text.parse::<SubscriberId>() {
+            return Ok(Self::Id(id));
+        }
+        if let Some(hash) = email_hash(text) {
+            return Ok(Self::Email(hash));
+        }
+        let pattern = names::pattern(&clean(text));
+        let Some((low, high, _)) = names::range(text) else {
+            return Ok(Self::Name { pattern });
+        };
+        if has_unkeyed(app, ws).await? || !few_called(app, ws, low, high).await? {
+            return Ok(Self::Name { pattern });
+        }
+        Ok(Self::RareName {
+            pattern,
+            keys: (low, high),
+        })
     }
-    for tag in add {
-        sqlx::query(
-            "INSERT INTO subscriber_tags (workspace_id, subscriber_id, tag) VALUES ($1, $2, $3)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(ws)
-        .bind(id)
-        .bind(clean(tag.trim()))
-        .execute(&mut *tx)
-        .await?;
+
+    fn is_direct(&self) -> bool {
+        !matches!(self, Self::None | Self::Name { .. })
     }
-    for tag in remove {
-        sqlx::query(
-            "DELETE FROM subscriber_tags
-             WHERE workspace_id = $1 AND subscriber_id = $2 AND tag = $3",
-        )
-        .bind(ws)
-        .bind(id)
-        .bind(clean(tag.trim()))
-        .execute(&mut *tx)
-        .await?;
+
+    fn text(&self) -> &str {
+        match self {
+            Self::None | Self::Id(_) => "",
+            Self::Email(text)
+            | Self::RareName { pattern: text, .. }
+            | Self::Name { pattern: text } => text,
+        }
     }
-    tx.commit().await?;
-    Ok(true)
+
+    fn keys(&self) -> (i64, i64) {
+        match self {
+            Self::RareName { keys, .. } => *keys,
+            Self::Id(id) => (id.0, 0),
+            _ => (0, 0),
+        }
+    }
+
+    /// Uses `$6`, `$8` and `$9`. A key that is the whole of the range stands for longer names, and
+    /// those are compared.
+    fn condition(&self) -> &'static str {
+        match self {
+            Self::None => " AND $6 = '' AND $8 = $9",
+            Self::Id(_) => " AND s.id = $8 AND $6 = '' AND $9 = 0",
+            Self::Email(_) => " AND s.email_hash = $6 AND $8 = $9",
+            Self::RareName { .. } => {
+                r" AND s.id IN (
+                     SELECT n.id FROM subscribers n
+                     WHERE n.workspace_id = $1 AND n.first_key >= $8 AND n.first_key <= $9
+                       AND (n.first_key < $9 OR LOWER(n.first_name) LIKE $6 ESCAPE '\')
+                     UNION
+                     SELECT n.id FROM subscribers n
+                     WHERE n.workspace_id = $1 AND n.last_key >= $8 AND n.last_key <= $9
+                       AND (n.last_key < $9 OR LOWER(n.last_name) LIKE $6 ESCAPE '\'))"
+            }
+            Self::Name { .. } => {
+                r" AND (LOWER(s.first_name) LIKE $6 ESCAPE '\'
+                     OR LOWER(s.last_name) LIKE $6 ESCAPE '\') AND $8 = $9"
+            }
+        }
+    }
 }
 
-/// A subscriber's tags, sorted.
-pub async fn tags(app: &App, ws: WorkspaceId, id: SubscriberId) -> anyhow::Result<Vec<String>> {
-    let rows: Vec<(String,)> = sqlx::query_as(
-        "SELECT tag FROM subscriber_tags WHERE workspace_id = $1 AND subscriber_id = $2
-         ORDER BY tag",
+/// Whether there are names whose keys are not written yet.
+async fn has_unkeyed(app: &App, ws: WorkspaceId) -> sqlx::Result<bool> {
+    let found: Option<(i64,)> = sqlx::query_as(
+        "SELECT 1 FROM subscribers WHERE workspace_id = $1 AND first_key IS NULL
+           AND (first_name IS NOT NULL OR last_name IS NOT NULL) LIMIT 1",
     )
     .bind(ws)
-    .bind(id)
-    .fetch_all(app.db.pool())
+    .fetch_optional(app.db.pool())
     .await?;
-    Ok(rows.into_iter().map(|(tag,)| tag).collect())
+    Ok(found.is_some())
 }
 
-/// The tags of several subscribers, each sorted; who has none is missing.
-pub async fn tags_of(
-    app: &App,
-    ws: WorkspaceId,
-    ids: &[SubscriberId],
-) -> anyhow::Result<HashMap<SubscriberId, Vec<String>>> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
+async fn few_called(app: &App, ws: WorkspaceId, low: i64, high: i64) -> sqlx::Result<bool> {
+    let called: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM (
+             SELECT * FROM (SELECT 1 AS one FROM subscribers
+                 WHERE workspace_id = $1 AND first_key >= $2 AND first_key <= $3 LIMIT $4) AS firsts
+             UNION ALL
+             SELECT * FROM (SELECT 1 AS one FROM subscribers
+                 WHERE workspace_id = $1 AND last_key >= $2 AND last_key <= $3 LIMIT $4) AS lasts)
+             AS few",
+    )
+    .bind(ws)
+    .bind(low)
+    .bind(high)
+    .bind(FEW + 1)
+    .fetch_one(app.db.pool())
+    .await?;
+    Ok(called <= FEW)
+}
+
+/// Writes the keys of names that have none: those that an older version kept. Part of the upkeep.
+pub async fn key_names(app: &App) -> anyhow::Result<()> {
+    const BATCH: i64 = 1_000;
+    loop {
+        let rows: Vec<(SubscriberId, Option<String>, Option<String>)> = sqlx::query_as(
+            "SELECT id, first_name, last_name FROM subscribers
+             WHERE first_key IS NULL AND (first_name IS NOT NULL OR last_name IS NOT NULL)
+             LIMIT $1",
+        )
+        .bind(BATCH)
+        .fetch_all(app.db.pool())
+        .await?;
+        if rows.is_empty() || app.stop.is_cancelled() {
+            return Ok(());
+        }
+        let sql = format!(
+            "UPDATE subscribers SET first_key = v.column2, last_key = v.column3
+             FROM (VALUES {}) AS v
+             WHERE subscribers.id = v.column1 AND subscribers.first_key IS NULL",
+            placeholders(1, rows.len(), 3)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (id, first, last) in &rows {
+            query = query
+                .bind(id)
+                .bind(names::key(first.as_deref().unwrap_or_default()))
+                .bind(names::key(last.as_deref().unwrap_or_default()));
+        }
+        query.execute(app.db.writer()).await?;
     }
-    let sql = format!(
-        "SELECT subscriber_id, tag FROM subscriber_tags
-         WHERE workspace_id = $1 AND subscriber_id IN {} ORDER BY tag",
-        placeholders(2, 1, ids.len())
-    );
-    let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(ws);
-    for id in ids {
-        query = query.bind(id);
-    }
-    let rows: Vec<(SubscriberId, String)> = query.fetch_all(app.db.pool()).await?;
-    let mut tags: HashMap<SubscriberId, Vec<String>> = HashMap::new();
-    for (id, tag) in rows {
-        tags.entry(id).or_default().push(tag);
-    }
-    Ok(tags)
 }

@@ -393,7 +393,8 @@ impl Person<'_> {
             // A receipt of somebody we do not know is about nothing of ours.
             _ => return Ok(()),
         };
-        record_receipt(self.app, self.conn, self.page, self.at, &receipt).await
+        let changes = &mut self.done.changes;
+        record_receipt(self.app, self.conn, self.page, self.at, &receipt, changes).await
     }
 }
 

@@ -8,6 +8,7 @@ use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 use crate::queue::Job;
 use crate::store::Conn;
 use crate::store::ids::{PageRowId, WebhookId, WorkspaceId};
+use crate::tallies::Changes;
 use crate::telemetry;
 use crate::webhooks::inbox::{Platform, as_bytes};
 use crate::webhooks::{klaviyo, meta, shopify};
@@ -52,6 +53,8 @@ pub(super) struct Understood {
     pub(super) runs: bool,
     /// The payload itself must not be kept.
     pub(super) forget: bool,
+    /// What the receipts in it changed of the figures.
+    pub(super) changes: Changes,
 }
 
 /// Why a delivery was not understood.
@@ -193,7 +196,7 @@ async fn understand(
         return Ok(Understood::default());
     }
     let conn: &mut Conn = &mut tx;
-    let understood = match prepared {
+    let mut understood = match prepared {
         Prepared::Meta(events) => meta::apply(app, conn, delivery, events).await?,
         Prepared::Klaviyo(events) => klaviyo::apply(app, conn, events).await?,
         Prepared::Flow(event) => klaviyo::apply_flow(app, conn, delivery, event).await?,
@@ -212,6 +215,9 @@ async fn understand(
     .bind(i64::from(understood.forget))
     .execute(&mut *tx)
     .await?;
+    std::mem::take(&mut understood.changes)
+        .write(&mut tx)
+        .await?;
     tx.commit().await?;
     Ok(understood)
 }

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::clock::{DAY, HOUR, Millis};
-use crate::{attribution, delivery, opt_ins, workspaces};
+use crate::{attribution, delivery, opt_ins, subscribers, tallies, workspaces};
 
 /// Rows that go in one statement, so that no lock is held for long.
 const BATCH: i64 = 2_000;
@@ -62,6 +62,9 @@ pub(super) async fn run(app: &App) -> anyhow::Result<()> {
         workspaces::set_up_due(app).await,
         opt_ins::tell_due(app).await,
         workspaces::renew_idle_shops(app).await,
+        tallies::add_up_joins(app).await,
+        tallies::recount_due(app).await,
+        subscribers::key_names(app).await,
         forget(app).await,
         app.queue.prune().await,
     ];

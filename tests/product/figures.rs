@@ -23,6 +23,7 @@ async fn message(
         .execute(world.app.db.pool())
         .await
         .unwrap();
+    world.counts_again(ws).await;
 }
 
 #[tokio::test]
@@ -88,6 +89,8 @@ async fn a_campaigns_parts_add_up_to_its_audience_and_its_log() {
     let mine = analytics::subscriber_log(&world.app, ws.id, ana, 10).await;
     assert_eq!(mine.unwrap()[0].orders, 1);
 
+    world.adds_up(ws).await;
+
     // Another workspace sees nothing of it.
     let stranger = world.workspace().await;
     let theirs = analytics::campaign(&world.app, stranger.id, campaign).await;
@@ -144,6 +147,7 @@ async fn the_days_of_a_span_add_up_to_the_span() {
                 &[at, subscriber.0],
             )
             .await;
+        world.counts_again(ws).await;
         world
             .run(
                 "UPDATE subscribers SET opted_in_at = $1 WHERE id = $2",
@@ -164,7 +168,9 @@ async fn the_days_of_a_span_add_up_to_the_span() {
             &[NOW - HOUR, NOW - 5 * DAY],
         )
         .await;
+    world.counts_again(ws).await;
 
+    world.adds_up(ws).await;
     let seen = analytics::overview(&world.app, ws.id, from, NOW)
         .await
         .unwrap();

@@ -8,5 +8,7 @@ mod attribution;
 mod automations;
 mod clicks;
 mod figures;
+mod million;
 mod profiles;
+mod tallies;
 mod world;

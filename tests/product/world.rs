@@ -10,6 +10,7 @@ use pagecast::store::Database;
 use pagecast::store::ids::{
     AutomationId, CampaignId, ClickId, MessageKey, OriginId, PageRowId, SubscriberId, WorkspaceId,
 };
+use pagecast::tallies::{self, Part};
 
 /// 2026-11-20T09:06:40Z
 pub(crate) const NOW: Millis = 1_795_165_600_000;
@@ -77,6 +78,7 @@ impl World {
             &[id.0, ws.id.0, ws.page.0, NOW, customer],
         )
         .await;
+        tallies::mend(&self.app, ws.id, Part::People).await.unwrap();
         id
     }
 
@@ -105,10 +107,24 @@ impl World {
             &[campaign.0, subscriber.0, ws.id.0, ws.page.0, NOW],
         )
         .await;
+        self.counts_again(ws).await;
         MessageKey {
             origin: OriginId::from(campaign),
             subscriber,
         }
+    }
+
+    /// What a test wrote straight into the rows is counted.
+    pub(crate) async fn counts_again(&self, ws: Workspace) {
+        tallies::mend(&self.app, ws.id, Part::Workspace)
+            .await
+            .unwrap();
+    }
+
+    /// The figures that the writers kept are those of the rows.
+    pub(crate) async fn adds_up(&self, ws: Workspace) {
+        let wrong = tallies::differences(&self.app, ws.id, Part::Workspace).await;
+        assert_eq!(wrong.unwrap(), Vec::<String>::new());
     }
 
     pub(crate) fn click(

@@ -12,6 +12,7 @@ use pagecast::sandbox::{self, Customer, Person, Sandbox, SentMessage};
 use pagecast::shopify::ShopDomain;
 use pagecast::store::Database;
 use pagecast::store::ids::WorkspaceId;
+use pagecast::tallies::{self, Part};
 use pagecast::web::{self, Web};
 use pagecast::worker;
 use pagecast::workspaces::{self, ConnectPage, KlaviyoSecret};
@@ -130,6 +131,8 @@ impl Story {
         for _ in 0..50 {
             self.sandbox.settled().await;
             self.clicks.flush().await;
+            // Before anything could mend them.
+            self.adds_up().await;
             worker::run_due(&self.app)
                 .await
                 .expect("the work that was due");
@@ -139,6 +142,12 @@ impl Story {
             }
         }
         panic!("the story does not come to rest");
+    }
+
+    /// The figures that the writers kept are those of the rows.
+    async fn adds_up(&self) {
+        let wrong = tallies::differences(&self.app, self.workspace, Part::Workspace).await;
+        assert_eq!(wrong.unwrap(), Vec::<String>::new());
     }
 
     async fn has_open_webhooks(&self) -> bool {
@@ -235,6 +244,9 @@ impl Story {
             people.push(person);
         }
         tx.commit().await.unwrap();
+        tallies::mend(&self.app, self.workspace, Part::People)
+            .await
+            .unwrap();
         people
     }
 
@@ -381,6 +393,7 @@ impl Story {
                 .fetch_one(self.app.db.pool())
                 .await
                 .unwrap();
+        self.adds_up().await;
         assert_eq!(sending, 0, "messages are left between sending and sent");
         self.app.stop.cancel();
         tokio::time::timeout(Duration::from_secs(5), self.clicks.flush())

@@ -37,6 +37,8 @@ struct Messages {
     reason: Option<String>,
     without_reason: String,
     rows: Vec<Row>,
+    /// There is more behind this page.
+    goes_on: bool,
     pager: Option<Pager>,
     zone: String,
 }
@@ -107,6 +109,7 @@ fn view(
         reason: (!asked.reason.is_empty()).then(|| words::reason(&asked.reason)),
         without_reason: figures::rows(id, &asked.status, ""),
         rows: found.rows.iter().map(|entry| row(f, entry)).collect(),
+        goes_on: found.next.is_some(),
         pager: listing::pager(
             &format!("/app/automations/{id}/messages"),
             &[("status", &asked.status), ("reason", &asked.reason)],

@@ -45,6 +45,8 @@ struct List {
     /// What an empty list means when nothing narrows it.
     nobody: &'static str,
     rows: Vec<Row>,
+    /// There is more behind this page.
+    goes_on: bool,
     pager: Option<Pager>,
     zone: String,
 }
@@ -165,6 +167,7 @@ fn view(
             .iter()
             .map(|subscriber| row(f, subscriber))
             .collect(),
+        goes_on: found.next.is_some(),
         pager: listing::pager("/app/subscribers", &kept(status), &asked.cursor, found),
         zone: f.zone(),
         shell: session.shell(Nav::Subscribers, "Subscribers"),
