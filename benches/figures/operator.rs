@@ -219,7 +219,7 @@ fn free_port() -> anyhow::Result<u16> {
 }
 
 async fn is_up(url: &str) -> anyhow::Result<()> {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     let http = client();
     while Instant::now() < until {
         if http

@@ -331,7 +331,9 @@ pub async fn automation_log(
             .fetch_all(app.db.pool())
             .await?;
         rows.extend(found);
-        let Some(until) = until.filter(|_| rows.len() as i64 <= cursor.limit) else {
+        let Some(until) =
+            until.filter(|_| i64::try_from(rows.len()).is_ok_and(|found| found <= cursor.limit))
+        else {
             break;
         };
         at = until;

@@ -179,9 +179,6 @@ pub(super) async fn claim(
 ) -> anyhow::Result<Claim> {
     let mut tx = app.db.begin().await?;
     let now = app.clock.now();
-    if !is_active(&mut tx, page).await? {
-        return Ok(Claim::Nothing);
-    }
     let campaign = match source {
         Source::Campaign(id) => match campaign_facts(&mut tx, workspace, id).await? {
             Some(facts) => Some(facts),
@@ -240,6 +237,10 @@ pub(super) async fn claim(
         changes.write(&mut tx).await?;
         tx.commit().await?;
         return Ok(if moved { Claim::Moved } else { Claim::Nothing });
+    }
+    // Asked last: who let the others go after a first try told the Page's trouble before.
+    if !is_active(&mut tx, page).await? {
+        return Ok(Claim::Nothing);
     }
     let total = weight * i64::try_from(work.len())?;
     let lead = if app.clock.is_steerable() {

@@ -32,7 +32,9 @@ pub(super) async fn expire_leases(app: &App) -> sqlx::Result<u64> {
         .fetch_all(&mut *tx)
         .await?;
     let mut changes = Changes::default();
-    left.iter().for_each(|message| changes.came(message));
+    for message in &left {
+        changes.came(message);
+    }
     changes.write(&mut tx).await?;
     tx.commit().await?;
     Ok(left.len() as u64)

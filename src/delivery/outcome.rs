@@ -73,7 +73,9 @@ async fn write(
             Outcome::Sent { .. } => true,
             other => {
                 let ended = one(app, &mut tx, workspace, work, spoken, other, now).await?;
-                ended.iter().for_each(|message| changes.came(message));
+                if let Some(message) = &ended {
+                    changes.came(message);
+                }
                 ended.is_some()
             }
         };
@@ -183,7 +185,9 @@ async fn sent(
             .bind(tracking.as_deref().unwrap_or(""));
     }
     let changed: Vec<Counted> = query.fetch_all(&mut *conn).await?;
-    changed.iter().for_each(|message| changes.came(message));
+    for message in &changed {
+        changes.came(message);
+    }
     if changed.len() == rows.len() {
         return Ok(());
     }
@@ -336,10 +340,16 @@ async fn release(conn: &mut Conn, work: &Work, spoken: &Spoken) -> sqlx::Result<
     let Some(reserved) = work.reserved else {
         return Ok(());
     };
-    if matches!(
-        spoken.outcome,
-        Outcome::Sent { .. } | Outcome::Unknown { .. }
-    ) {
+    let was_used = match spoken.outcome {
+        // A second try that Meta refused, or that did not get through, did not arrive; what the
+        // first one took stays taken.
+        Outcome::Sent { .. } => !(work.settling && spoken.error.is_some()),
+        Outcome::Unknown { once_more, .. } => {
+            !(work.settling && (once_more || spoken.error.is_some()))
+        }
+        _ => false,
+    };
+    if was_used {
         return Ok(());
     }
     sqlx::query(

@@ -56,7 +56,9 @@ pub(super) async fn skip(
         .bind(now)
         .fetch_all(conn)
         .await?;
-    skipped.iter().for_each(|message| changes.came(message));
+    for message in &skipped {
+        changes.came(message);
+    }
     Ok(())
 }
 

@@ -109,7 +109,8 @@ impl Sorter<'_> {
             attempts: row.attempts,
             settling,
             lease_until: 0,
-            reserved: (kind.is_marketing() && !settling).then_some(Reserved {
+            // A second try, too: if it arrives, the day begins with it.
+            reserved: kind.is_marketing().then_some(Reserved {
                 at: self.now,
                 before: row.last_marketing_at,
             }),

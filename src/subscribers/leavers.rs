@@ -11,6 +11,7 @@ use crate::profiles;
 use crate::store::ids::{ConsentId, SubscriberId};
 use crate::store::{Conn, clean};
 use crate::subscribers::Means;
+use crate::tallies;
 use crate::workspaces::PageRef;
 
 /// Metric of an opt-out, as [`opt_out`](super::opt_out) tells it.
@@ -46,7 +47,12 @@ pub async fn opt_out_all(
         .bind(at)
         .fetch_all(&mut *conn)
         .await?;
-    if left.is_empty() || !profiles::is_wanted(conn, page.workspace).await? {
+    if left.is_empty() {
+        return Ok(0);
+    }
+    let people = i64::try_from(left.len())?;
+    tallies::left_together(app, conn, page.workspace, people, at).await?;
+    if !profiles::is_wanted(conn, page.workspace).await? {
         return Ok(left.len());
     }
     let decision = Decision {

@@ -57,6 +57,21 @@ pub async fn membership_moved(
     add_notes(app, conn, ws, notes.into_iter().collect()).await
 }
 
+/// So many people who were subscribed left at `at`.
+pub async fn left_together(
+    app: &App,
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    people: i64,
+    at: Millis,
+) -> sqlx::Result<()> {
+    let left = Joins {
+        joined: 0,
+        left: people,
+    };
+    add_notes(app, conn, ws, vec![(bucket(at), left)]).await
+}
+
 pub(super) async fn add_notes(
     app: &App,
     conn: &mut Conn,

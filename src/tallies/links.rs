@@ -9,7 +9,7 @@ use crate::store::{Conn, placeholders};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Link {
     pub campaign: CampaignId,
-    pub link: i64,
+    pub number: i64,
     pub workspace: WorkspaceId,
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn upsert(conn: &mut Conn, links: &[(Link, Clicked)]) -> sqlx::
         query = query
             .bind(link.workspace)
             .bind(link.campaign)
-            .bind(link.link)
+            .bind(link.number)
             .bind(clicked.people)
             .bind(clicked.clicks);
     }
@@ -65,7 +65,7 @@ pub(super) async fn compare(
     let link = |(campaign, link, people, clicks)| {
         let link = Link {
             campaign,
-            link,
+            number: link,
             workspace: ws,
         };
         (link, Clicked { people, clicks })

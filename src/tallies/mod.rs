@@ -17,7 +17,7 @@ use crate::store::ids::{AutomationId, CampaignId, PageRowId, WorkspaceId};
 use crate::store::{Conn, placeholders};
 
 pub use earned::{Earned, earned, moved as earnings_moved};
-pub use joins::{Membership, add_up as add_up_joins, membership_moved};
+pub use joins::{Membership, add_up as add_up_joins, left_together, membership_moved};
 pub use links::Clicked;
 use links::Link;
 pub use recount::{Part, differences, mend, recount_due};
@@ -147,7 +147,7 @@ impl Changes {
     pub fn clicked(&mut self, ws: WorkspaceId, campaign: CampaignId, link: i64, new: Clicked) {
         let link = Link {
             campaign,
-            link,
+            number: link,
             workspace: ws,
         };
         let clicked = self.links.entry(link).or_default();

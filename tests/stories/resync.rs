@@ -6,6 +6,7 @@ use std::time::Duration;
 use pagecast::clock::{HOUR, MINUTE, Millis};
 use pagecast::opt_ins;
 use pagecast::store::ids::PageRowId;
+use pagecast::tallies::{self, Part};
 use serde_json::json;
 
 use crate::story;
@@ -107,6 +108,7 @@ story! {
              WHERE n % 10 = 4").await;
         execute(story, "UPDATE subscribers SET opted_out_at = opted_in_at + 1
              WHERE id IN (SELECT subscriber_id FROM consents WHERE action = 'opted_out')").await;
+        tallies::mend(&story.app, story.workspace, Part::People).await.unwrap();
         let visitor = story.sandbox.meta.person("Visitor");
         let subscribed = story.sandbox.meta.has_subscribed(&visitor).unwrap();
         sqlx::query(
