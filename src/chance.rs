@@ -5,7 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The system's randomness, or a sequence that a seed repeats; clones share the sequence.
 #[derive(Clone, Debug)]
-pub struct Chance(Option<Arc<AtomicU64>>);
+pub struct Chance(Option<Arc<Sequence>>);
+
+#[derive(Debug)]
+struct Sequence {
+    seed: u64,
+    state: AtomicU64,
+}
 
 impl Chance {
     pub fn system() -> Self {
@@ -14,19 +20,29 @@ impl Chance {
 
     /// For tests: the same seed gives the same numbers.
     pub fn seeded(seed: u64) -> Self {
-        Self(Some(Arc::new(AtomicU64::new(seed))))
+        Self(Some(Arc::new(Sequence {
+            seed,
+            state: AtomicU64::new(seed),
+        })))
     }
 
     pub fn bits(&self) -> u64 {
         match &self.0 {
-            Some(state) => split_mix(state.fetch_add(GOLDEN, Ordering::Relaxed)),
+            Some(own) => split_mix(own.state.fetch_add(GOLDEN, Ordering::Relaxed)),
             None => rand::random(),
         }
     }
 
-    /// In 0..1.
-    pub fn fraction(&self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+    /// In 0..1. With a seed it depends on what it is for and not on who asked before, so that it
+    /// is the same whichever of two tasks is quicker.
+    pub fn fraction_for(&self, what: [i64; 3]) -> f64 {
+        let bits = match &self.0 {
+            Some(own) => what.into_iter().fold(own.seed, |bits, part| {
+                split_mix(bits ^ part.cast_unsigned())
+            }),
+            None => rand::random(),
+        };
+        (bits >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -47,10 +63,12 @@ mod tests {
     #[test]
     fn a_seed_repeats_its_sequence_and_fractions_stay_below_one() {
         let (one, two) = (Chance::seeded(7), Chance::seeded(7));
-        for _ in 0..1000 {
-            let fraction = one.fraction();
+        for i in 0..1000 {
+            let fraction = one.fraction_for([i, 2, 3]);
             assert!((0.0..1.0).contains(&fraction));
-            assert_eq!(fraction.to_bits(), two.fraction().to_bits());
+            assert_eq!(one.bits(), two.bits());
+            assert_eq!(fraction.to_bits(), two.fraction_for([i, 2, 3]).to_bits());
+            assert_ne!(fraction.to_bits(), two.fraction_for([i, 3, 2]).to_bits());
         }
         assert_ne!(Chance::seeded(8).bits(), Chance::seeded(7).bits());
     }

@@ -68,6 +68,20 @@ impl Clock {
         }
     }
 
+    /// Waits for `what`, for `span` at most. On a steerable clock the span is real time, because
+    /// waiting would move the clock.
+    pub async fn within<T>(&self, span: Millis, what: impl Future<Output = T>) -> Option<T> {
+        if self.is_steerable() {
+            let span = Duration::from_millis(span.unsigned_abs());
+            return tokio::time::timeout(span, what).await.ok();
+        }
+        tokio::select! {
+            biased;
+            done = what => Some(done),
+            () = self.sleep_until(self.now() + span) => None,
+        }
+    }
+
     /// Waits until the clock shows `at`. On a steerable clock waiting *is* what moves time, so a
     /// simulated hour of pacing takes no real time.
     pub async fn sleep_until(&self, at: Millis) {

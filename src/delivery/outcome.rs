@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use super::batch::Work;
 use super::enqueue::MessageKind;
-use super::speak::{Effect, Outcome, Spoken};
+use super::speak::{Effect, Outcome, Spoken, chance_of};
 use super::{pace, receipts, retry, warm_up};
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
@@ -219,7 +219,14 @@ async fn one(
     outcome: &Outcome,
     now: Millis,
 ) -> anyhow::Result<Option<Counted>> {
-    let patient = patience(conn, work, outcome, now, app.chance.fraction()).await?;
+    let patient = patience(
+        conn,
+        work,
+        outcome,
+        now,
+        app.chance.fraction_for(chance_of(work)),
+    )
+    .await?;
     let outcome = patient.as_ref().unwrap_or(outcome);
     let (status, reason, detail, due_at, counts) = match outcome {
         Outcome::Sent { .. } => return Ok(None),
@@ -237,8 +244,9 @@ async fn one(
         Outcome::Unknown { detail, once_more } => {
             let reason = if *once_more { "answer_lost" } else { "retried" };
             // A second try that proved nothing waits like any other that did not get through.
-            let again = (*once_more && work.settling)
-                .then(|| now + retry::unreached(work.attempts, app.chance.fraction()));
+            let again = (*once_more && work.settling).then(|| {
+                now + retry::unreached(work.attempts, app.chance.fraction_for(chance_of(work)))
+            });
             ("unknown", Some(reason), Some(detail.as_str()), again, true)
         }
     };

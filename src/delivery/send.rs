@@ -78,7 +78,9 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
                 Next::Dry => dry = true,
             }
         }
+        // In this order, not one by chance: the same things happening make the same run.
         tokio::select! {
+            biased;
             Some(()) = all_out.recv(), if ahead > 0 => ahead -= 1,
             ended = under_way.join_next() => match ended {
                 Some(Ok(Ok(()))) => {}

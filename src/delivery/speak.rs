@@ -98,6 +98,11 @@ pub(super) fn unspoken(work: &Work, now: Millis) -> Spoken {
     })
 }
 
+/// What the spread of this message's next try is drawn for.
+pub(super) fn chance_of(work: &Work) -> [i64; 3] {
+    [work.key.origin.0, work.key.subscriber.0, work.attempts]
+}
+
 /// Sends one claimed message, now that its slot has come.
 pub(super) async fn speak(app: &App, page: &Page, work: &Work) -> Spoken {
     let now = app.clock.now();
@@ -129,7 +134,7 @@ pub(super) async fn speak(app: &App, page: &Page, work: &Work) -> Spoken {
         answer,
         app.clock.now(),
         app.config.meta.warm_up_ms,
-        app.chance.fraction(),
+        app.chance.fraction_for(chance_of(work)),
     )
 }
 

@@ -2,14 +2,12 @@
 //! what happens in between; this finds what they did not. `token_list` writes what is found, `gone`
 //! who is missing.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 
 use super::gone::drop_missing;
 use super::token_list::take_over;
 use crate::app::App;
-use crate::clock::{DAY, HOUR, MINUTE, Millis};
+use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
 use crate::store::ids::{PageRowId, WorkspaceId};
 use crate::workspaces::{self, PageRef};
 
@@ -23,7 +21,7 @@ const FRESH: Millis = HOUR;
 /// many minutes, and each send asks Meta again anyway.
 const PATIENCE: Millis = MINUTE;
 /// Most lists are read in this time and waited for on the spot; the others are read on behind.
-const AT_ONCE: Duration = Duration::from_secs(2);
+const AT_ONCE: Millis = 2 * SECOND;
 /// A reading that has not moved for so long is dead. It moves with each page of the list: a call to
 /// Meta (15 s at most) and what is written of it, which takes longest when a thousand are new.
 const LEASE: Millis = 2 * MINUTE;
@@ -107,7 +105,7 @@ async fn begin(app: &App, page: PageRowId, before: Millis) -> anyhow::Result<()>
         return Ok(());
     };
     let mut reading = Box::pin(read_claimed(app.clone(), claim));
-    if tokio::time::timeout(AT_ONCE, &mut reading).await.is_err() {
+    if app.clock.within(AT_ONCE, &mut reading).await.is_none() {
         app.spawn(reading);
     }
     Ok(())

@@ -98,6 +98,10 @@ async fn look<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(
 
 #[tokio::test]
 #[ignore = "takes minutes; the figures of docs/performance.md"]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list of figures, one after the other"
+)]
 async fn every_figure_and_list_at_a_million_is_there_in_a_tenth_of_a_second() {
     let people: i64 = std::env::var("PAGECAST_TEST_PEOPLE")
         .ok()
