@@ -1,7 +1,7 @@
 //! Counts kept by whoever moves the rows, in the transaction that moves them, so that a figure is
 //! read and not counted: what became of the messages of a campaign or an automation, and what their
 //! orders earned. Whoever changes a message's status, times or clicks notes it in [`Changes`] and
-//! writes them last in the transaction; [`recount`] compares with the rows.
+//! writes them last in the transaction; `recount` compares with the rows.
 
 mod earned;
 mod joins;
