@@ -308,7 +308,16 @@ impl<'c> Executor<'c> for &'c Writer {
     {
         let all = async move {
             let mut tx = self.begin().await?;
-            let told: Vec<_> = (&mut *tx).fetch_many(query).try_collect().await?;
+            let told: sqlx::Result<Vec<_>> = (&mut *tx).fetch_many(query).try_collect().await;
+            let told = match told {
+                Ok(told) => told,
+                Err(error) => {
+                    // Who was here first is committed before the refusal is heard: a caller who
+                    // then looks for the row that is in the way finds it.
+                    tx.rollback().await.ok();
+                    return Err(error);
+                }
+            };
             tx.commit().await?;
             Ok::<_, sqlx::Error>(futures::stream::iter(told.into_iter().map(Ok)))
         };
