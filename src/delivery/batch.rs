@@ -2,7 +2,6 @@
 //! short transaction. Who is not returned here, nobody speaks to.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt::Write;
 use std::sync::Arc;
 
 use anyhow::ensure;
@@ -80,8 +79,9 @@ pub(super) struct Batch {
     pub source: Source,
     pub work: Vec<Work>,
     pub slots: Slots,
-    /// What one call of the batch takes of the pace.
+    /// What one call of the batch takes of the pace, and what all of them take.
     pub weight: i64,
+    pub total: i64,
 }
 
 pub(super) enum Claim {
@@ -270,6 +270,7 @@ pub(super) async fn claim(
         work,
         slots,
         weight,
+        total,
     }))
 }
 
@@ -395,17 +396,11 @@ async fn reserve(
         .filter(|w| w.reserved.is_some())
         .map(|w| w.key.subscriber.0)
         .collect();
-    let Some((first, others)) = people
-        .iter()
-        .next()
-        .map(|first| (first, people.iter().skip(1)))
-    else {
+    if people.is_empty() {
         return Ok(());
-    };
-    let mut ids = first.to_string();
-    for id in others {
-        let _ = write!(ids, ",{id}");
     }
+    let ids: Vec<String> = people.iter().map(i64::to_string).collect();
+    let ids = ids.join(",");
     let sql = format!(
         "UPDATE subscribers SET last_marketing_at = $1 WHERE id IN ({ids}) AND workspace_id = $2"
     );

@@ -114,55 +114,71 @@ pub(super) async fn take(
             if keys.is_empty() {
                 continue;
             }
-            let (change, from) = if settling {
-                ("reason = 'retried'", "unknown")
+            let lease = (lease_until, channel);
+            let taken = if settling {
+                take_again(conn, &keys, lease, changes).await?
             } else {
-                ("reason = NULL, detail = NULL, started_at = $3", "queued")
+                take_queued(conn, &keys, lease, now).await?
             };
-            let sql = format!(
-                "UPDATE messages SET status = 'sending', attempts = attempts + 1,
-                     lease_until = $1, channel = $2, {change}{} AND status = '{from}' AND $3 > 0",
-                among(&keys)
-            );
-            let done = sqlx::query(AssertSqlSafe(sql))
-                .persistent(false)
-                .bind(lease_until)
-                .bind(channel.as_str())
-                .bind(now)
-                .execute(&mut *conn)
-                .await?;
             ensure!(
-                done.rows_affected() == keys.len() as u64,
-                "{} of {} claimed messages were taken",
-                done.rows_affected(),
+                taken == keys.len() as u64,
+                "{taken} of {} claimed messages were taken",
                 keys.len()
             );
-            if settling {
-                no_longer_unknown(conn, &keys, changes).await?;
-            }
         }
     }
     Ok(())
 }
 
-/// Messages of which the end was in doubt are on their way once more.
-async fn no_longer_unknown(
+async fn take_queued(
     conn: &mut Conn,
     keys: &[MessageKey],
+    (lease_until, channel): (Millis, Channel),
+    now: Millis,
+) -> sqlx::Result<u64> {
+    let sql = format!(
+        "UPDATE messages SET status = 'sending', attempts = attempts + 1, lease_until = $1,
+             channel = $2, reason = NULL, detail = NULL, started_at = $3{}
+         AND status = 'queued'",
+        among(keys)
+    );
+    let done = sqlx::query(AssertSqlSafe(sql))
+        .persistent(false)
+        .bind(lease_until)
+        .bind(channel.as_str())
+        .bind(now)
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Messages of which the end was in doubt are on their way once more, and count as `unknown` no
+/// longer.
+async fn take_again(
+    conn: &mut Conn,
+    keys: &[MessageKey],
+    (lease_until, channel): (Millis, Channel),
     changes: &mut Changes,
-) -> sqlx::Result<()> {
-    for key in keys {
-        let sql = format!(
-            "SELECT {} FROM messages WHERE origin_id = $1 AND subscriber_id = $2",
-            tallies::COLUMNS
-        );
-        let mut taken: Counted = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(key.origin)
-            .bind(key.subscriber)
-            .fetch_one(&mut *conn)
-            .await?;
-        "unknown".clone_into(&mut taken.status);
-        changes.went(&taken);
+) -> sqlx::Result<u64> {
+    let sql = format!(
+        "UPDATE messages SET status = 'sending', attempts = attempts + 1, lease_until = $1,
+             channel = $2, reason = 'retried'{}
+         AND status = 'unknown' RETURNING {}",
+        among(keys),
+        tallies::COLUMNS
+    );
+    let taken: Vec<Counted> = sqlx::query_as(AssertSqlSafe(sql))
+        .persistent(false)
+        .bind(lease_until)
+        .bind(channel.as_str())
+        .fetch_all(conn)
+        .await?;
+    let count = taken.len() as u64;
+    for message in taken {
+        changes.went(&Counted {
+            status: "unknown".to_owned(),
+            ..message
+        });
     }
-    Ok(())
+    Ok(count)
 }

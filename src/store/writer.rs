@@ -95,12 +95,12 @@ impl Writer {
         match &self.0 {
             Kind::Pool(pool, begin) => Ok(Tx(Turn::Pool(pool.begin_with(*begin).await?))),
             Kind::Shared(shared) => {
-                let mut seat = shared.seat().await;
-                seat.enter(&shared.pool).await?;
-                Ok(Tx(Turn::Shared(Seated {
+                let mut seated = Seated {
                     shared: shared.clone(),
-                    seat: Some(seat),
-                })))
+                    seat: Some(shared.seat().await),
+                };
+                seated.seat()?.enter(&shared.pool).await?;
+                Ok(Tx(Turn::Shared(seated)))
             }
         }
     }
@@ -210,7 +210,9 @@ impl Tx {
             Turn::Pool(tx) => tx.rollback().await,
             Turn::Shared(mut seated) => {
                 if let Some(mut seat) = seated.seat.take() {
-                    seat.settle().await;
+                    // To its end, whether or not the caller waits for it.
+                    let ended = async move { seat.settle().await };
+                    seated.shared.tasks.spawn(ended).await.ok();
                 }
                 Ok(())
             }
@@ -223,32 +225,50 @@ impl Tx {
             Turn::Pool(tx) => return tx.commit().await,
             Turn::Shared(seated) => seated,
         };
-        let shared = seated.shared.clone();
-        let mut seat = seated.seat.take().ok_or(sqlx::Error::PoolClosed)?;
-        seat.say("RELEASE member").await?;
-        seat.is_dirty = false;
+        let seat = seated.seat.take().ok_or(sqlx::Error::PoolClosed)?;
         let (done, durable) = oneshot::channel();
-        seat.members.push(done);
-        if seat.is_due(shared.waiting.load(Ordering::SeqCst)) {
-            seat.settle().await;
-        } else {
-            drop(seat);
-            // Whoever waits now joins the group and commits it; if they go away, this does.
-            let group = shared.clone();
-            shared.tasks.spawn(async move {
-                tokio::time::sleep(OLDEST).await;
-                let mut seat = group.seat().await;
-                let is_old = seat.since.is_some_and(|since| since.elapsed() > OLDEST);
-                if seat.is_open && is_old && !seat.members.is_empty() {
-                    seat.settle().await;
-                }
-            });
-        }
+        // A task of its own: a caller who goes away in the middle of a `COMMIT` would leave it in
+        // doubt for the whole group.
+        let shared = seated.shared.clone();
+        seated.shared.tasks.spawn(join(shared, seat, done));
         match durable.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(sqlx::Error::Protocol(why)),
             Err(_) => Err(sqlx::Error::WorkerCrashed),
         }
+    }
+}
+
+/// Puts the transaction that has the seat into the group, and commits the group when it is due.
+async fn join(
+    shared: Arc<Shared>,
+    mut seat: OwnedMutexGuard<Seat>,
+    done: oneshot::Sender<Result<(), String>>,
+) {
+    if let Err(error) = seat.say("RELEASE member").await {
+        seat.settle().await;
+        done.send(Err(error.to_string())).ok();
+        return;
+    }
+    seat.is_dirty = false;
+    seat.members.push(done);
+    if seat.is_due(shared.waiting.load(Ordering::SeqCst)) {
+        seat.settle().await;
+        return;
+    }
+    drop(seat);
+    // Whoever waits now joins the group and commits it; if they go away, this does.
+    tokio::time::sleep(OLDEST).await;
+    let mut seat = shared.seat().await;
+    let is_old = seat.since.is_some_and(|since| since.elapsed() > OLDEST);
+    if is_old && !seat.members.is_empty() {
+        seat.settle().await;
+    }
+}
+
+impl Seated {
+    fn seat(&mut self) -> sqlx::Result<&mut Seat> {
+        self.seat.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
     }
 }
 
