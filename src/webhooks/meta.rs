@@ -220,7 +220,8 @@ impl Person<'_> {
         type Row = (OriginId, Option<CampaignId>, Option<AutomationId>);
         let answered: Option<Row> = sqlx::query_as(
             "SELECT origin_id, campaign_id, automation_id FROM messages
-             WHERE subscriber_id = $1 AND workspace_id = $2 AND sent_at > $3 AND sent_at <= $4
+             -- By the person, not by all that the workspace sent.
+             WHERE subscriber_id = $1 AND +workspace_id = $2 AND sent_at > $3 AND sent_at <= $4
                  AND (campaign_id IS NOT NULL OR automation_id IS NOT NULL)
              ORDER BY created_at DESC LIMIT 1",
         )

@@ -66,7 +66,9 @@ pub fn router(web: &Web) -> Router<Web> {
         .route("/app/", get(async || Redirect::permanent("/app")))
         .route("/app/{*unknown}", any(async || error::Error::NotFound))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(web.clone(), session::guard));
+        // Only on these routes: an address that is nobody's is not found, signed in or not.
+        .route_layer(from_fn_with_state(web.clone(), session::guard))
+        .fallback(async || error::Error::NotFound);
     Router::new()
         .route("/", get(to_the_admin))
         .merge(assets::router())
