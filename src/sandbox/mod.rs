@@ -29,6 +29,7 @@ use crate::clock::Clock;
 
 pub use auto::{Rates, Shopper};
 pub use klaviyo::{Klaviyo, Profile, ReceivedEvent};
+pub use meta::{ASSET_CONFIG, LEADS_CONFIG, PORTFOLIO_CONFIG};
 pub use meta::{Campaign, Channel, EventShape, Meta, Person, SeenCall, SentMessage, Throttle};
 pub use shopify::{Customer, Item, Purchase, Shopify};
 

@@ -142,6 +142,8 @@ ids! {
     WebhookId = "wh";
     ConsentId = "con";
     RequestId = "req";
+    /// Somebody who signed in with Facebook for a workspace.
+    LoginId = "log";
     /// What caused a message: a campaign's id, or one of its own.
     OriginId = "org";
 }

@@ -60,6 +60,7 @@ pub(super) async fn run(app: &App) -> anyhow::Result<()> {
         attribution::sweep_journeys(app).await.map(|_| ()),
         opt_ins::resync_due(app).await,
         workspaces::set_up_due(app).await,
+        workspaces::check_due(app).await,
         opt_ins::tell_due(app).await,
         workspaces::renew_idle_shops(app).await,
         tallies::add_up_joins(app).await,

@@ -2,8 +2,13 @@
 //! their row, tokens that only we check are kept as hashes.
 
 mod access;
+mod choose;
+mod disconnect;
+mod health;
 mod installs;
 mod klaviyo;
+mod logins;
+mod meta_people;
 mod pages;
 mod set_up;
 mod shop_tokens;
@@ -13,15 +18,22 @@ pub use access::{
     ApiToken, LoginLink, authenticate, create_token, login_link, open_login, revoke_token, session,
     sign_out, tokens,
 };
+pub use choose::{
+    Candidate, Choices, ChooseError, Chosen, Connected, Standing, choices, connect_chosen,
+};
+pub use disconnect::{Stops, disconnect_page, stops};
+pub use health::{
+    Finding, Health, Point, Trouble, Verdict, check_due, check_page, check_pages, health,
+    page_blocked, page_needs_reconnect, page_refused, page_unblocked,
+};
 pub use installs::{OpenError, Opening, open_shop};
 pub use klaviyo::{
     KlaviyoSecret, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
     klaviyo_webhook_secret,
 };
-pub use pages::{
-    ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, page_needs_reconnect,
-    page_unblocked, pages,
-};
+pub use logins::{Arrival, Login, LoginError, begin_login, choosing, logins};
+pub use meta_people::{Deletion, delete_person, deletion, person_changed, person_removed_app};
+pub use pages::{ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, pages};
 pub use set_up::set_up_due;
 pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};
 pub use shops::{

@@ -27,11 +27,14 @@ mod campaign_report;
 mod campaigns;
 
 mod connections;
+mod facebook;
 
 mod links;
 mod listing;
 mod orders;
 mod overview;
+mod page_card;
+mod permissions;
 
 mod settings;
 mod sign_in;
@@ -62,6 +65,8 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(automations::router())
         .merge(webhooks::router())
         .merge(connections::router())
+        .merge(facebook::router())
+        .merge(permissions::router())
         .merge(settings::router())
         .route("/app/", get(async || Redirect::permanent("/app")))
         .route("/app/{*unknown}", any(async || error::Error::NotFound))
@@ -71,6 +76,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .route("/", get(to_the_admin))
         .merge(assets::router())
         .merge(bounce::router())
+        .merge(facebook::outside())
         .merge(pages)
 }
 

@@ -23,7 +23,8 @@ use crate::workspaces::{self, Workspace};
 pub const SESSION_COOKIE: &str = "pagecast_session";
 pub const SIGN_IN: &str = "/app/sign-in";
 
-const POLICY: &str = "default-src 'self'; img-src 'self' https: data:; style-src 'self'; \
+/// What a page of the admin that stands alone may load, and who may frame it: nobody.
+pub(in crate::web::pages) const POLICY: &str = "default-src 'self'; img-src 'self' https: data:; style-src 'self'; \
     style-src-attr 'unsafe-inline'; script-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'self'";
 
@@ -63,6 +64,11 @@ impl Session {
 
     pub fn ws(&self) -> WorkspaceId {
         self.workspace.id
+    }
+
+    /// What the page needs where it runs inside Shopify's admin.
+    pub fn bridge(&self) -> Option<&Bridge> {
+        self.bridge.as_ref()
     }
 
     pub fn format(&self) -> Format {
@@ -251,7 +257,8 @@ pub fn session_cookie(token: Option<&SecretString>, public_url: &str) -> HeaderV
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The value of a cookie.
+pub(in crate::web::pages) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -263,7 +270,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Browsers say where a request comes from; one that says neither is not taken for a write.
-fn comes_from_us(headers: &HeaderMap, public_url: &str) -> bool {
+pub(in crate::web::pages) fn comes_from_us(headers: &HeaderMap, public_url: &str) -> bool {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let site = HeaderName::from_static("sec-fetch-site");
     if let Some(site) = text(&site) {

@@ -420,6 +420,16 @@ fn environment(sandbox: &Sandbox, database_url: &str, url: &str) -> HashMap<Stri
         ("META_APP_SECRET", defaults.app_secret),
         ("META_VERIFY_TOKEN", defaults.verify_token),
         ("META_GRAPH_URL", sandbox.meta.url()),
+        ("META_LOGIN_URL", sandbox.meta.url()),
+        ("META_LOGIN_CONFIG_ID", sandbox::PORTFOLIO_CONFIG.to_owned()),
+        (
+            "META_LOGIN_CONFIG_IDS",
+            format!(
+                "asset={},leads={}",
+                sandbox::ASSET_CONFIG,
+                sandbox::LEADS_CONFIG
+            ),
+        ),
         ("KLAVIYO_CLIENT_ID", defaults.klaviyo_client_id),
         ("KLAVIYO_CLIENT_SECRET", defaults.klaviyo_client_secret),
         ("KLAVIYO_API_URL", sandbox.klaviyo.url()),

@@ -1,0 +1,190 @@
+//! To Facebook and back: `/auth/meta/login` and `/auth/meta/callback`.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::errand::{
+    Door, Errand, STATE, TICKET, config_id, new_browser, of_cookie, redirect_uri, set_cookie,
+};
+use super::{Note, dress, page, unavailable};
+use crate::app::App;
+use crate::meta::login::Dialog;
+use crate::meta::permissions::PERMISSIONS;
+use crate::web::Web;
+use crate::web::pages::fields::Fields;
+use crate::web::pages::session::session_token;
+use crate::workspaces::{self, Arrival, LoginError};
+
+const AGAIN: &str = "Go back to Connections";
+
+pub(super) fn router() -> Router<Web> {
+    Router::new()
+        .route("/auth/meta/login", get(login))
+        .route("/auth/meta/callback", get(callback))
+}
+
+/// Whoever opens this from elsewhere is told first for whom they are about to sign in.
+#[derive(Template)]
+#[template(path = "facebook/begin.html")]
+struct Begin<'a> {
+    workspace: &'a str,
+    shop: &'a str,
+    href: &'a str,
+}
+
+async fn login(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Response {
+    let Some(errand) = Errand::open(&app, TICKET, fields.get("ticket")) else {
+        return too_late();
+    };
+    match set_out(&app, &headers, errand).await {
+        Ok(response) => response,
+        Err(error) => unavailable(&error),
+    }
+}
+
+async fn set_out(app: &App, headers: &HeaderMap, errand: Errand) -> anyhow::Result<Response> {
+    let Some(workspace) = workspaces::find(app, errand.workspace).await? else {
+        return Ok(too_late());
+    };
+    if errand.door == Door::Alone {
+        let session = match session_token(headers) {
+            Some(token) => workspaces::session(app, &token).await?,
+            None => None,
+        };
+        if session != Some(errand.workspace) {
+            let note = Note::bad(
+                "You are not signed in to this workspace",
+                "Sign in to Pagecast first, then connect the Page from there.",
+            );
+            return Ok(page(
+                StatusCode::FORBIDDEN,
+                &note.with("Sign in", "/app/sign-in"),
+            ));
+        }
+    }
+    let browser = new_browser();
+    let errand = errand.bound(app, &browser);
+    let state = errand.seal(app, STATE)?;
+    let redirect_uri = redirect_uri(app);
+    let address = config_id(app, &errand.config).and_then(|config_id| {
+        app.meta.login_address(Dialog {
+            login_url: &app.config.meta.login_url,
+            config_id,
+            redirect_uri: &redirect_uri,
+            state: &state,
+        })
+    });
+    let Some(address) = address else {
+        let note = Note::bad(
+            "Signing in with Facebook is not set up here",
+            "Whoever runs this server has to name the app and its login configuration \
+             (META_APP_ID, META_APP_SECRET, META_LOGIN_CONFIG_ID).",
+        );
+        return Ok(page(
+            StatusCode::NOT_FOUND,
+            &note.with(AGAIN, errand.back()),
+        ));
+    };
+    let mut response = match &errand.door {
+        Door::Alone => {
+            let mut response = StatusCode::SEE_OTHER.into_response();
+            if let Ok(location) = HeaderValue::from_str(&address) {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+            dress(&mut response);
+            response
+        }
+        Door::Embedded { shop, .. } => page(
+            StatusCode::OK,
+            &Begin {
+                workspace: &workspace.name,
+                shop,
+                href: &address,
+            },
+        ),
+    };
+    let cookie = set_cookie(app, &browser, &state);
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    Ok(response)
+}
+
+async fn callback(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Response {
+    let Some((browser, errand)) = of_cookie(&app, &headers) else {
+        return too_late();
+    };
+    // What Facebook brings back must be what this browser set out with, not another's errand.
+    let is_same = Errand::open(&app, STATE, fields.get("state")).as_ref() == Some(&errand);
+    if !is_same {
+        return too_late();
+    }
+    if fields.has("error") || fields.optional("code").is_none() {
+        let note = Note::bad(
+            "Facebook did not give access",
+            "You pressed Cancel, or Facebook ended the sign-in. Nothing was connected or changed. \
+             You can try again whenever you like.",
+        );
+        return page(StatusCode::OK, &note.with(AGAIN, errand.back()));
+    }
+    let redirect_uri = redirect_uri(&app);
+    let arrival = Arrival {
+        workspace: errand.workspace,
+        flow: errand.flow(),
+        code: fields.get("code"),
+        redirect_uri: &redirect_uri,
+        browser: &browser,
+    };
+    match workspaces::begin_login(&app, arrival).await {
+        Ok(_) => {
+            let target = [(header::LOCATION, "/auth/meta/pages")];
+            let mut response = (StatusCode::SEE_OTHER, target).into_response();
+            dress(&mut response);
+            response
+        }
+        Err(error) => failed(error, errand.back()),
+    }
+}
+
+fn failed(error: LoginError, back: &str) -> Response {
+    let note = match error {
+        LoginError::Other(error) => return unavailable(&error),
+        LoginError::Refused => Note::bad(
+            "Facebook did not confirm the sign-in",
+            "A sign-in works once and for a few minutes. Nothing was connected or changed. Start \
+             again from Connections.",
+        ),
+        LoginError::Away => Note::bad(
+            "Facebook does not answer at the moment",
+            "Nothing was connected or changed. Try again in a few minutes.",
+        ),
+        LoginError::Missing(names) => {
+            let mut note = Note::bad(
+                "Something was not granted",
+                "Facebook gives an app all that it asks for, or nothing that works. Sign in again, \
+                 and on Facebook’s pages leave everything switched on and choose the Page. What is \
+                 missing:",
+            );
+            let known = |name: &&str| PERMISSIONS.iter().find(|known| known.name == *name);
+            note.paragraphs.extend(
+                names
+                    .iter()
+                    .filter_map(known)
+                    .map(|permission| format!("{} ({})", permission.lets_us, permission.name)),
+            );
+            note
+        }
+    };
+    page(StatusCode::OK, &note.with(AGAIN, back))
+}
+
+fn too_late() -> Response {
+    let note = Note::bad(
+        "This sign-in cannot go on",
+        "It was started too long ago, or in another browser. Nothing was connected or changed. \
+         Open Connections in Pagecast and start again.",
+    );
+    page(StatusCode::FORBIDDEN, &note)
+}
