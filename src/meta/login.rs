@@ -52,6 +52,13 @@ pub struct Account {
     pub followers: Option<i64>,
 }
 
+/// A business portfolio, by number and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Business {
+    pub id: String,
+    pub name: Option<String>,
+}
+
 /// An ad account, as far as it decides whether paid messages go out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdAccount {
@@ -161,6 +168,38 @@ impl Client {
             after = next;
         }
         Ok(found)
+    }
+
+    /// The business portfolios the person belongs to.
+    pub async fn businesses(&self, token: &SecretString) -> Result<Vec<Business>, Error> {
+        self.businesses_at(&["me", "businesses"], token).await
+    }
+
+    /// The businesses with which the Page is shared.
+    pub async fn agencies(
+        &self,
+        page_id: &str,
+        token: &SecretString,
+    ) -> Result<Vec<Business>, Error> {
+        self.businesses_at(&[page_id, "agencies"], token).await
+    }
+
+    async fn businesses_at(
+        &self,
+        path: &[&str],
+        token: &SecretString,
+    ) -> Result<Vec<Business>, Error> {
+        let request = self
+            .get(path)?
+            .query(&[("fields", "id,name"), ("limit", "100")]);
+        let (answer, _): (Value, _) = self.request(request, token).await?;
+        let business = |row: &Value| {
+            Some(Business {
+                id: text(row, "id")?,
+                name: text(row, "name"),
+            })
+        };
+        Ok(rows(&answer).iter().filter_map(business).collect())
     }
 
     /// The ad accounts the token may use.

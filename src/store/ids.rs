@@ -144,6 +144,8 @@ ids! {
     RequestId = "req";
     /// Somebody who signed in with Facebook for a workspace.
     LoginId = "log";
+    /// Somebody who signs in with Facebook for their clients.
+    PersonId = "per";
     /// What caused a message: a campaign's id, or one of its own.
     OriginId = "org";
 }

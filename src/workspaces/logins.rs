@@ -121,7 +121,7 @@ pub async fn begin_login(app: &App, arrival: Arrival<'_>) -> Result<LoginId, Log
 }
 
 /// What Meta says of the token; nothing where it does not say.
-async fn inspect(app: &App, token: &SecretString) -> TokenInfo {
+pub(super) async fn inspect(app: &App, token: &SecretString) -> TokenInfo {
     match app.meta.debug_token(token).await {
         Ok(told) => told,
         Err(error) => {
@@ -131,7 +131,7 @@ async fn inspect(app: &App, token: &SecretString) -> TokenInfo {
     }
 }
 
-fn failed(error: &meta::Error) -> LoginError {
+pub(super) fn failed(error: &meta::Error) -> LoginError {
     tracing::warn!("A sign-in with Facebook failed: {error}");
     match error {
         meta::Error::Api(answer) if !matches!(answer.class, Class::RetryLater | Class::BackOff) => {

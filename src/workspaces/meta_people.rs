@@ -3,6 +3,7 @@
 
 use secrecy::ExposeSecret;
 
+use super::people;
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::Conn;
@@ -33,6 +34,7 @@ pub async fn person_changed(app: &App, conn: &mut Conn, user_id: &str) -> anyhow
     for statement in [
         "UPDATE pages SET check_due_at = $2 WHERE disconnected_at IS NULL AND connected_by = $1",
         "UPDATE meta_logins SET check_due_at = $2 WHERE ended_at IS NULL AND user_id = $1",
+        "UPDATE people SET check_due_at = $2 WHERE ended_at IS NULL AND user_id = $1",
     ] {
         sqlx::query(statement)
             .bind(user_id)
@@ -53,6 +55,7 @@ pub async fn delete_person(app: &App, user_id: &str) -> anyhow::Result<String> {
         "UPDATE meta_logins SET user_id = NULL, name_sealed = NULL, granted = '{}' \
          WHERE user_id = $1",
         "UPDATE pages SET connected_by = NULL WHERE connected_by = $1",
+        "UPDATE people SET user_id = NULL, name_sealed = NULL WHERE user_id = $1",
     ] {
         sqlx::query(statement)
             .bind(user_id)
@@ -105,7 +108,8 @@ async fn stop(app: &App, conn: &mut Conn, user_id: &str) -> anyhow::Result<u64> 
     )
     .bind(user_id)
     .bind(now)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    people::person_gone(app, conn, user_id).await?;
     Ok(stopped.rows_affected())
 }

@@ -12,15 +12,15 @@ use crate::support::story::{AD_ACCOUNT, PAGE};
 const BAKERY: &str = "555000111222";
 
 /// A browser: its cookies, and where it stands.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     story: &'a Story,
-    session: String,
+    pub(crate) session: String,
     facebook: String,
 }
 
 impl<'a> Browser<'a> {
     /// Signed in to the admin of the workspace.
-    async fn of(story: &'a Story, workspace: pagecast::store::ids::WorkspaceId) -> Self {
+    pub(crate) async fn of(story: &'a Story, workspace: pagecast::store::ids::WorkspaceId) -> Self {
         let link = workspaces::login_link(&story.app, workspace).await.unwrap();
         let (_, token) = link.url.split_once("token=").unwrap();
         let session = workspaces::open_login(&story.app, &token.to_owned().into())
@@ -35,7 +35,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Nobody's.
-    fn stranger(story: &'a Story) -> Self {
+    pub(crate) fn stranger(story: &'a Story) -> Self {
         Self {
             story,
             session: String::new(),
@@ -43,7 +43,7 @@ impl<'a> Browser<'a> {
         }
     }
 
-    async fn opens(&mut self, address: &str) -> Response {
+    pub(crate) async fn opens(&mut self, address: &str) -> Response {
         let address = match address.strip_prefix('/') {
             Some(path) => format!("{}/{path}", self.story.url),
             None => address.to_owned(),
@@ -58,7 +58,7 @@ impl<'a> Browser<'a> {
         answer
     }
 
-    async fn sends(&mut self, path: &str, form: &[(&str, &str)]) -> Response {
+    pub(crate) async fn sends(&mut self, path: &str, form: &[(&str, &str)]) -> Response {
         let request = self.story.http.post(format!("{}{path}", self.story.url));
         let request = request
             .header("Cookie", self.cookies())
@@ -82,6 +82,9 @@ impl<'a> Browser<'a> {
             if let Some(rest) = cookie.strip_prefix("pagecast_facebook=") {
                 self.facebook = rest.split(';').next().unwrap().to_owned();
             }
+            if let Some(rest) = cookie.strip_prefix("pagecast_session=") {
+                self.session = rest.split(';').next().unwrap().to_owned();
+            }
         }
     }
 
@@ -98,14 +101,14 @@ impl<'a> Browser<'a> {
     }
 
     /// Through Facebook's dialog, up to where the Pages are chosen.
-    async fn signs_in(&mut self, query: &str) -> Response {
+    pub(crate) async fn signs_in(&mut self, query: &str) -> Response {
         let ticket = self.ticket(query).await;
         let away = self.opens(&ticket).await;
         assert_eq!(away.status(), 303, "{}", away.text().await.unwrap());
         self.through_facebook(&location(&away)).await
     }
 
-    async fn through_facebook(&mut self, dialog: &str) -> Response {
+    pub(crate) async fn through_facebook(&mut self, dialog: &str) -> Response {
         let back = self.opens(dialog).await;
         assert_eq!(back.status(), 302, "{}", back.text().await.unwrap());
         let landed = self.opens(&location(&back)).await;
@@ -116,7 +119,7 @@ impl<'a> Browser<'a> {
     }
 }
 
-fn location(answer: &Response) -> String {
+pub(crate) fn location(answer: &Response) -> String {
     answer.headers()["location"].to_str().unwrap().to_owned()
 }
 
@@ -423,5 +426,55 @@ story! {
         let leads = health.findings.iter().find(|f| f.point == Point::Leads).unwrap();
         assert_eq!(leads.verdict, Verdict::Attention);
         assert!(leads.words.contains("CRMs"), "{}", leads.words);
+    }
+}
+
+type Heard = std::sync::Arc<std::sync::Mutex<Vec<(String, String)>>>;
+
+/// A server of the merchant's that writes down what it is told.
+async fn listener() -> (String, Heard, tokio::task::JoinSet<()>) {
+    use axum::http::HeaderMap;
+    let heard = Heard::default();
+    let kept = heard.clone();
+    let note = move |headers: HeaderMap, body: String| {
+        let signature = headers["webhook-signature"].to_str().unwrap().to_owned();
+        kept.lock().unwrap().push((signature, body));
+        async {}
+    };
+    let router = axum::Router::new().route("/hook", axum::routing::post(note));
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", socket.local_addr().unwrap());
+    let mut server = tokio::task::JoinSet::new();
+    server.spawn(async move { axum::serve(socket, router).await.unwrap() });
+    (url, heard, server)
+}
+
+story! {
+    async fn the_merchants_systems_are_told_once_of_trouble_and_once_of_its_end(story: &mut Story) {
+        let (url, heard, _server) = listener().await;
+        let mut browser = Browser::of(story, story.workspace).await;
+        let bad = browser.sends("/app/connections/alerts", &[("url", "nowhere")]).await;
+        assert_eq!(bad.status(), 422);
+        browser.sends("/app/connections/alerts", &[("url", &url)]).await;
+        let tried = browser.sends("/app/connections/alerts/try", &[]).await;
+        assert_eq!(tried.status(), 303);
+        assert_eq!(heard.lock().unwrap().len(), 1);
+
+        story.subscriber("Ana").await;
+        story.subscriber("Ben").await;
+        story.sandbox.meta.refuses_next(190, Some(460), 2);
+        story.broadcasts("Winter sale").await;
+        story.minutes_pass(10).await;
+        let told: Vec<serde_json::Value> = heard.lock().unwrap()[1..]
+            .iter()
+            .map(|(signature, body)| {
+                assert!(signature.starts_with("v1,"));
+                serde_json::from_str(body).unwrap()
+            })
+            .collect();
+        let kinds: Vec<&str> = told.iter().map(|one| one["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["page.needs_attention", "page.recovered"], "{told:#?}");
+        assert_eq!(told[0]["data"]["trouble"], "access");
+        assert_eq!(told[0]["data"]["page"]["name"], "Harbour Coffee");
     }
 }

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod agency;
 mod automations;
 mod browser;
 mod campaigns;

@@ -47,6 +47,9 @@ pub(super) struct LoginState {
     pub(super) tokens: BTreeMap<String, LoginToken>,
     pub(super) page_tokens: BTreeMap<String, (String, String)>,
     pub(super) ad_accounts: BTreeMap<String, AdAccount>,
+    /// The business of a person, and the businesses with which a Page is shared: number and name.
+    pub(super) businesses: BTreeMap<String, (String, String)>,
+    pub(super) agencies: BTreeMap<String, Vec<(String, String)>>,
     /// Pages whose leads were taken from the app in Leads Access Manager.
     pub(super) leads_taken: BTreeSet<String>,
     minted: u64,

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::Meta;
+use serde_json::{Value, json};
+
+use super::graph::{Answer, Call, Refusal};
 use super::login::Member;
+use super::pages::pick;
+use super::{Caller, Meta};
 
 const ALL_TASKS: [&str; 6] = [
     "ADVERTISE",
@@ -96,4 +100,50 @@ impl Meta {
             member.has_app = false;
         }
     }
+
+    /// The person works for this business, with which the Page is shared.
+    pub fn is_shared_with(&self, page_id: &str, user_id: &str, business: (&str, &str)) {
+        let (id, name) = business;
+        let business = (id.to_owned(), name.to_owned());
+        let mut state = self.state();
+        let businesses = &mut state.login.businesses;
+        businesses.insert(user_id.to_owned(), business.clone());
+        let agencies = state.login.agencies.entry(page_id.to_owned());
+        agencies.or_default().push(business);
+    }
+
+    /// `GET /me/businesses`.
+    pub(super) fn businesses(&self, call: &Call, caller: &Caller) -> Answer {
+        call.only(&["limit", "after"])?;
+        let fields = call.fields(&["id", "name"], &["id", "name"])?;
+        let Caller::Login(token) = caller else {
+            let text = "(#100) Tried accessing nonexisting field (businesses)";
+            return Err(Refusal::new(100, text));
+        };
+        let state = self.state();
+        let user = state.login.tokens.get(token).map(|known| &known.user_id);
+        let own = user.and_then(|user| state.login.businesses.get(user));
+        let rows: Vec<Value> = own.into_iter().map(|own| business(own, &fields)).collect();
+        Ok(json!({ "data": rows }))
+    }
+
+    /// `GET /{page}/agencies`.
+    pub(super) fn agencies(&self, page_id: &str, call: &Call, caller: &Caller) -> Answer {
+        self.page_call(page_id, caller)?;
+        call.only(&["limit", "after"])?;
+        let fields = call.fields(&["id", "name", "permitted_tasks"], &["id", "name"])?;
+        let state = self.state();
+        let shared = state.login.agencies.get(page_id);
+        let rows: Vec<Value> = shared
+            .into_iter()
+            .flatten()
+            .map(|own| business(own, &fields))
+            .collect();
+        Ok(json!({ "data": rows }))
+    }
+}
+
+fn business((id, name): &(String, String), fields: &[String]) -> Value {
+    let row = json!({ "id": id, "name": name, "permitted_tasks": ["MESSAGING", "MODERATE"] });
+    pick(&row, fields)
 }

@@ -252,6 +252,8 @@ impl Meta {
             ("GET", ["debug_token"]) => self.debug_token(call, caller),
             ("GET", ["me", "accounts"]) => self.accounts(call, caller),
             ("GET", ["me", "adaccounts"]) => self.ad_accounts(call, caller),
+            ("GET", ["me", "businesses"]) => self.businesses(call, caller),
+            ("GET", [page, "agencies"]) => self.agencies(page, call, caller),
             ("GET", ["me"]) => self.me(call, caller),
             ("POST", [_app, "subscriptions"]) => self.app_subscriptions(call, caller),
             ("GET", [id]) => self.node(id, call, caller),

@@ -23,6 +23,8 @@ pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/app/connections", get(show))
         .route("/app/connections/check", post(check))
+        .route("/app/connections/invite", post(invite))
+        .route("/app/connections/invite/end", post(withdraw))
         .route("/app/connections/pages/{page}/disconnect", post(disconnect))
         .route("/app/connections/klaviyo/names", post(refresh_names))
 }
@@ -40,6 +42,7 @@ struct Connections {
     flow_body: String,
     commands: Vec<Command>,
     zone: String,
+    invitations: i64,
 }
 
 struct ShopCard {
@@ -119,6 +122,7 @@ async fn show(State(web): State<Web>, session: Session) -> Answer {
         workspaces::klaviyo_state(app, ws).await?,
         profiles::groups(app, ws).await?,
         flow_setup(app, ws, "Win back").await?,
+        workspaces::open_invitations(app, ws).await?,
     ))
 }
 
@@ -129,6 +133,7 @@ fn view(
     klaviyo: Option<(String, Option<String>)>,
     groups: Vec<profiles::Group>,
     flow: FlowSetup,
+    invitations: i64,
 ) -> Connections {
     let f = &session.format();
     Connections {
@@ -150,6 +155,7 @@ fn view(
         flow_body: flow.body,
         commands: commands(session.workspace.id),
         zone: f.zone(),
+        invitations,
         shell: session.shell(Nav::Connections, "Connections"),
     }
 }
@@ -158,6 +164,29 @@ fn view(
 async fn check(State(web): State<Web>, session: Session) -> Answer {
     workspaces::check_pages(&web.app, session.ws()).await?;
     Ok(see_other_saying("/app/connections", "Checked at Meta"))
+}
+
+#[derive(Template)]
+#[template(path = "connections/invited.html")]
+struct Invited {
+    shell: Shell,
+    url: String,
+}
+
+/// A link for somebody else to connect a Page with; shown once.
+async fn invite(State(web): State<Web>, session: Session) -> Answer {
+    page(&Invited {
+        url: workspaces::invite(&web.app, session.ws()).await?,
+        shell: session.shell(Nav::Connections, "Invitation"),
+    })
+}
+
+async fn withdraw(State(web): State<Web>, session: Session) -> Answer {
+    workspaces::withdraw_invitations(&web.app, session.ws()).await?;
+    Ok(see_other_saying(
+        "/app/connections",
+        "The invitations have ended",
+    ))
 }
 
 async fn disconnect(State(web): State<Web>, session: Session, Path(page): Path<String>) -> Answer {
@@ -338,6 +367,7 @@ mod tests {
             None,
             Vec::new(),
             flow(),
+            2,
         ));
         clean(&html);
         for part in [
@@ -403,6 +433,7 @@ mod tests {
             klaviyo,
             vec![group],
             flow(),
+            0,
         ));
         clean(&html);
         for part in [

@@ -4,6 +4,8 @@
 //! A page is a template in `templates/` that extends `layout.html` and has a field `shell`; its
 //! handler takes a [`Session`](session::Session), which only a signed-in request has.
 
+mod agency;
+mod alerts;
 pub mod answer;
 pub mod assets;
 pub mod chart;
@@ -67,6 +69,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(connections::router())
         .merge(facebook::router())
         .merge(permissions::router())
+        .merge(alerts::router())
         .merge(settings::router())
         .route("/app/", get(async || Redirect::permanent("/app")))
         .route("/app/{*unknown}", any(async || error::Error::NotFound))
@@ -77,6 +80,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(assets::router())
         .merge(bounce::router())
         .merge(facebook::outside())
+        .merge(agency::router())
         .merge(pages)
 }
 

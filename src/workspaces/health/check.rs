@@ -12,6 +12,7 @@ use crate::meta::pages::{LeadAccess, SUBSCRIBED_FIELDS, TokenInfo};
 use crate::meta::permissions::CORE;
 use crate::meta::{self, Class};
 use crate::store::ids::{PageRowId, WorkspaceId};
+use crate::workspaces::alerts::{self, PageAlert};
 use crate::workspaces::pages::{self, Page};
 use crate::workspaces::set_up::GET_STARTED;
 
@@ -377,7 +378,8 @@ async fn conclude(
         None => ("active", None, None),
     };
     let wait = if state == "active" { DAILY } else { HOURLY };
-    sqlx::query(
+    let mut tx = app.db.begin().await?;
+    let done = sqlx::query(
         "UPDATE pages SET health = $2, checked_at = $3, check_due_at = $4, state = $5, \
            attention = $6, trouble = $7, troubles = CASE WHEN $8 = 1 THEN 0 ELSE troubles END, \
            connected_by = COALESCE(connected_by, $9) \
@@ -399,8 +401,25 @@ async fn conclude(
             .and_then(|token| token.user_id.clone()),
     )
     .bind(&page.state)
-    .execute(app.db.writer())
+    .execute(&mut *tx)
     .await?;
+    // Broken though nothing was refused yet: whoever wants to hear of it hears it now.
+    let kind = match (is_stopped, state) {
+        (true, "active") => Some("page.recovered"),
+        (false, "needs_reconnect") => Some("page.needs_attention"),
+        _ => None,
+    };
+    if let Some(kind) = kind.filter(|_| done.rows_affected() > 0) {
+        let words = broken.map_or("The Page works again.", |finding| &finding.words);
+        let about = PageAlert {
+            page: page.id,
+            kind,
+            trouble: trouble.map(Trouble::as_str),
+            words,
+        };
+        alerts::alert(app, &mut tx, about).await?;
+    }
+    tx.commit().await?;
     if cured {
         tracing::info!(page.id = %page.id, "A Page works again: its sends go on");
     }

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis};
 use crate::store::ids::{PageRowId, WorkspaceId};
 use crate::store::{Conn, clean};
+use crate::workspaces::alerts::{self, PageAlert};
 
 /// After connecting: what Meta needs a moment for has settled by then.
 pub(super) const FIRST_CHECK: Millis = 10 * MINUTE;
@@ -188,6 +189,15 @@ async fn in_trouble(app: &App, id: PageRowId, trouble: Trouble, words: &str) -> 
     .bind(i64::from(is_new))
     .execute(&mut *tx)
     .await?;
+    if is_new {
+        let about = PageAlert {
+            page: id,
+            kind: "page.needs_attention",
+            trouble: Some(trouble.as_str()),
+            words,
+        };
+        alerts::alert(app, &mut tx, about).await?;
+    }
     tx.commit().await?;
     if is_new {
         tracing::warn!(page.id = %id, trouble = trouble.as_str(), "A Page is in trouble: its sends wait");

@@ -14,6 +14,7 @@ use crate::meta::{self, Class};
 use crate::store::ids::{LoginId, PageRowId};
 use crate::workspaces::logins::{self, Login};
 use crate::workspaces::pages::token_context;
+use crate::workspaces::people;
 
 /// Pages or logins that one sweep takes.
 const BATCH: i64 = 20;
@@ -25,6 +26,7 @@ pub async fn check_due(app: &App) -> anyhow::Result<()> {
     for id in due_logins(app).await? {
         check_login(app, id).await?;
     }
+    people::check_people_due(app).await?;
     for id in due_pages(app).await? {
         check_page(app, id).await?;
     }

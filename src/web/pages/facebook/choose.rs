@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 
-use super::errand::{Errand, forget, of_cookie};
+use super::errand::{Door, Errand, forget, of_cookie};
 use super::{Note, page, unavailable};
 use crate::app::App;
 use crate::meta::login::AdAccount;
@@ -20,7 +20,7 @@ use crate::workspaces::{
     self, Candidate, Choices, ChooseError, Chosen, Connected, Login, Standing,
 };
 
-const AGAIN: &str = "Go back to Connections";
+const AGAIN: &str = "Go back";
 
 pub(super) fn router() -> Router<Web> {
     Router::new().route("/auth/meta/pages", get(show).post(connect))
@@ -65,7 +65,8 @@ struct TakeOver<'a> {
 struct Done<'a> {
     done: Vec<(String, Option<String>)>,
     works: usize,
-    back: &'a str,
+    /// An invited person has nowhere to go on to.
+    back: Option<&'a str>,
 }
 
 async fn show(State(app): State<App>, headers: HeaderMap) -> Response {
@@ -83,7 +84,7 @@ async fn visitor(
 ) -> anyhow::Result<Result<(Login, Errand), Box<Response>>> {
     if let Some((browser, errand)) = of_cookie(app, headers) {
         let login = workspaces::choosing(app, &browser).await?;
-        if let Some(login) = login.filter(|login| login.workspace == errand.workspace) {
+        if let Some(login) = login.filter(|login| Some(login.workspace) == errand.workspace) {
             return Ok(Ok((login, errand)));
         }
     }
@@ -256,10 +257,20 @@ async fn finished(app: &App, done: Vec<Connected>, errand: &Errand) -> Response 
         };
         told.push((connected.name, problem));
     }
+    let works = told.iter().any(|(_, problem)| problem.is_none());
+    let is_invited = match &errand.door {
+        Door::Invited { code_hash } => {
+            if works && let Err(error) = workspaces::invitation_used(app, code_hash).await {
+                return unavailable(&error);
+            }
+            true
+        }
+        _ => false,
+    };
     let view = Done {
         works: told.iter().filter(|(_, problem)| problem.is_none()).count(),
         done: told,
-        back: errand.back(),
+        back: Some(errand.back()).filter(|_| !is_invited),
     };
     let mut response = page(StatusCode::OK, &view);
     forget(response.headers_mut());

@@ -30,11 +30,16 @@ pub(super) enum Door {
     Alone,
     /// Shopify's admin, which has no session at top level; the address leads back into it.
     Embedded { back: String, shop: String },
+    /// An invitation to connect a Page once, by the hash of its code.
+    Invited { code_hash: String },
+    /// Somebody signs in to Pagecast itself.
+    SignIn,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Errand {
-    pub(super) workspace: WorkspaceId,
+    /// For whom; nobody yet where somebody only signs in.
+    pub(super) workspace: Option<WorkspaceId>,
     /// `portfolio`, or a name of `META_LOGIN_CONFIG_IDS`.
     pub(super) config: String,
     pub(super) door: Door,
@@ -44,9 +49,14 @@ pub(super) struct Errand {
 }
 
 impl Errand {
-    pub(super) fn new(app: &App, workspace: WorkspaceId, config: &str, door: Door) -> Self {
+    pub(super) fn new(
+        app: &App,
+        workspace: impl Into<Option<WorkspaceId>>,
+        config: &str,
+        door: Door,
+    ) -> Self {
         Self {
-            workspace,
+            workspace: workspace.into(),
             config: config.to_owned(),
             door,
             at: app.clock.now(),
@@ -86,6 +96,8 @@ impl Errand {
         match &self.door {
             Door::Alone => "/app/connections",
             Door::Embedded { back, .. } => back,
+            Door::Invited { .. } => "/auth/meta/invited",
+            Door::SignIn => "/app/sign-in",
         }
     }
 }
@@ -100,6 +112,22 @@ pub(super) fn config_id<'a>(app: &'a App, config: &str) -> Option<&'a str> {
     };
     id.filter(|_| meta.app_id.is_some() && meta.app_secret.is_some())
         .map(String::as_str)
+}
+
+/// The configuration with which people sign in: a person's own token, never a system user's.
+pub(super) fn sign_in_config(app: &App) -> Option<&'static str> {
+    ["people", "asset"]
+        .into_iter()
+        .find(|config| config_id(app, config).is_some())
+}
+
+/// The configuration with which an invited person connects a Page, whoever owns it.
+pub(super) fn invited_config(app: &App) -> &'static str {
+    if config_id(app, Flow::Asset.as_str()).is_some() {
+        Flow::Asset.as_str()
+    } else {
+        Flow::Portfolio.as_str()
+    }
 }
 
 /// A secret for this browser, and the cookie that gives it to the browser with its errand.

@@ -6,25 +6,31 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use secrecy::SecretString;
 
 use super::errand::{
-    Door, Errand, STATE, TICKET, config_id, new_browser, of_cookie, redirect_uri, set_cookie,
+    Door, Errand, STATE, TICKET, config_id, invited_config, new_browser, of_cookie, redirect_uri,
+    set_cookie, sign_in_config,
 };
 use super::{Note, dress, page, unavailable};
 use crate::app::App;
 use crate::meta::login::Dialog;
 use crate::meta::permissions::PERMISSIONS;
+use crate::store::sealed::token_hash;
 use crate::web::Web;
+use crate::web::pages::agency;
 use crate::web::pages::fields::Fields;
-use crate::web::pages::session::session_token;
-use crate::workspaces::{self, Arrival, LoginError};
+use crate::web::pages::session::{session_cookie, session_token};
+use crate::workspaces::{self, Arrival, LoginError, Role};
 
-const AGAIN: &str = "Go back to Connections";
+const AGAIN: &str = "Go back";
 
 pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/auth/meta/login", get(login))
         .route("/auth/meta/callback", get(callback))
+        .route("/auth/meta/sign-in", get(sign_in))
+        .route("/auth/meta/invited", get(invited))
 }
 
 /// Whoever opens this from elsewhere is told first for whom they are about to sign in.
@@ -46,25 +52,60 @@ async fn login(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Re
     }
 }
 
-async fn set_out(app: &App, headers: &HeaderMap, errand: Errand) -> anyhow::Result<Response> {
-    let Some(workspace) = workspaces::find(app, errand.workspace).await? else {
-        return Ok(too_late());
+/// Somebody signs in to Pagecast itself; their clients follow from their Pages.
+async fn sign_in(State(app): State<App>, headers: HeaderMap) -> Response {
+    let config = sign_in_config(&app).unwrap_or_default();
+    let errand = Errand::new(&app, None, config, Door::SignIn);
+    match set_out(&app, &headers, errand).await {
+        Ok(response) => response,
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// Somebody was asked to connect a Page, once.
+async fn invited(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Response {
+    let code = SecretString::from(fields.get("code"));
+    let workspace = match workspaces::invitation(&app, &code).await {
+        Ok(Some(workspace)) => workspace,
+        Ok(None) => return invitation_over(),
+        Err(error) => return unavailable(&error),
     };
-    if errand.door == Door::Alone {
-        let session = match session_token(headers) {
-            Some(token) => workspaces::session(app, &token).await?,
-            None => None,
-        };
-        if session != Some(errand.workspace) {
-            let note = Note::bad(
-                "You are not signed in to this workspace",
-                "Sign in to Pagecast first, then connect the Page from there.",
-            );
-            return Ok(page(
-                StatusCode::FORBIDDEN,
-                &note.with("Sign in", "/app/sign-in"),
-            ));
-        }
+    let door = Door::Invited {
+        code_hash: token_hash(&code),
+    };
+    let errand = Errand::new(&app, workspace, invited_config(&app), door);
+    match set_out(&app, &headers, errand).await {
+        Ok(response) => response,
+        Err(error) => unavailable(&error),
+    }
+}
+
+fn invitation_over() -> Response {
+    let note = Note::bad(
+        "This invitation has ended",
+        "An invitation works once and for a week. If the Page is connected, all is done; else ask \
+         whoever sent it for a new one.",
+    );
+    page(StatusCode::NOT_FOUND, &note)
+}
+
+async fn set_out(app: &App, headers: &HeaderMap, errand: Errand) -> anyhow::Result<Response> {
+    let workspace = match errand.workspace {
+        None => None,
+        Some(ws) => match workspaces::find(app, ws).await? {
+            None => return Ok(too_late()),
+            found => found,
+        },
+    };
+    if errand.door == Door::Alone && !may_set_out(app, headers, &errand).await? {
+        let note = Note::bad(
+            "You are not signed in to this workspace",
+            "Sign in to Pagecast first, then connect the Page from there.",
+        );
+        return Ok(page(
+            StatusCode::FORBIDDEN,
+            &note.with("Sign in", "/app/sign-in"),
+        ));
     }
     let browser = new_browser();
     let errand = errand.bound(app, &browser);
@@ -90,7 +131,7 @@ async fn set_out(app: &App, headers: &HeaderMap, errand: Errand) -> anyhow::Resu
         ));
     };
     let mut response = match &errand.door {
-        Door::Alone => {
+        Door::Alone | Door::SignIn => {
             let mut response = StatusCode::SEE_OTHER.into_response();
             if let Ok(location) = HeaderValue::from_str(&address) {
                 response.headers_mut().insert(header::LOCATION, location);
@@ -98,18 +139,41 @@ async fn set_out(app: &App, headers: &HeaderMap, errand: Errand) -> anyhow::Resu
             dress(&mut response);
             response
         }
-        Door::Embedded { shop, .. } => page(
-            StatusCode::OK,
-            &Begin {
-                workspace: &workspace.name,
-                shop,
-                href: &address,
-            },
-        ),
+        Door::Embedded { .. } | Door::Invited { .. } => {
+            let name = workspace
+                .map(|workspace| workspace.name)
+                .unwrap_or_default();
+            let shop = match &errand.door {
+                Door::Embedded { shop, .. } => shop,
+                _ => &name,
+            };
+            page(
+                StatusCode::OK,
+                &Begin {
+                    workspace: &name,
+                    shop,
+                    href: &address,
+                },
+            )
+        }
     };
     let cookie = set_cookie(app, &browser, &state);
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)
+}
+
+/// Somebody of the workspace is signed in here, and may change its connections.
+async fn may_set_out(app: &App, headers: &HeaderMap, errand: &Errand) -> anyhow::Result<bool> {
+    let Some(token) = session_token(headers) else {
+        return Ok(false);
+    };
+    if let Some(ws) = workspaces::session(app, &token).await? {
+        return Ok(errand.workspace == Some(ws));
+    }
+    let visit = workspaces::visit(app, &token).await?;
+    Ok(visit
+        .and_then(|visit| visit.workspace)
+        .is_some_and(|(ws, role)| errand.workspace == Some(ws) && role >= Role::Manager))
 }
 
 async fn callback(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Response {
@@ -130,8 +194,18 @@ async fn callback(State(app): State<App>, headers: HeaderMap, fields: Fields) ->
         return page(StatusCode::OK, &note.with(AGAIN, errand.back()));
     }
     let redirect_uri = redirect_uri(&app);
+    let Some(workspace) = errand.workspace else {
+        return signed_in(&app, fields.get("code"), &redirect_uri).await;
+    };
+    if let Door::Invited { code_hash } = &errand.door {
+        match workspaces::invitation_holds(&app, code_hash).await {
+            Ok(true) => {}
+            Ok(false) => return invitation_over(),
+            Err(error) => return unavailable(&error),
+        }
+    }
     let arrival = Arrival {
-        workspace: errand.workspace,
+        workspace,
         flow: errand.flow(),
         code: fields.get("code"),
         redirect_uri: &redirect_uri,
@@ -145,6 +219,20 @@ async fn callback(State(app): State<App>, headers: HeaderMap, fields: Fields) ->
             response
         }
         Err(error) => failed(error, errand.back()),
+    }
+}
+
+async fn signed_in(app: &App, code: &str, redirect_uri: &str) -> Response {
+    match workspaces::sign_in_person(app, code, redirect_uri).await {
+        Ok(session) => {
+            let target = [(header::LOCATION, agency::PATH)];
+            let mut response = (StatusCode::SEE_OTHER, target).into_response();
+            let cookie = session_cookie(Some(&session), &app.config.public_url);
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+            dress(&mut response);
+            response
+        }
+        Err(error) => failed(error, "/app/sign-in"),
     }
 }
 

@@ -12,6 +12,7 @@ use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
+use crate::app::App;
 use crate::web::Web;
 use crate::web::pages::session::POLICY;
 
@@ -23,6 +24,11 @@ pub(super) fn router() -> Router<Web> {
 /// `/auth/meta/…`, which carries its own proof.
 pub(super) fn outside() -> Router<Web> {
     Router::new().merge(login::router()).merge(choose::router())
+}
+
+/// Whether people can sign in with Facebook here.
+pub(super) fn can_sign_in(app: &App) -> bool {
+    errand::sign_in_config(app).is_some()
 }
 
 /// A page that says one thing and where to go on.
@@ -64,7 +70,7 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
     response
 }
 
-fn dress(response: &mut Response) {
+pub(super) fn dress(response: &mut Response) {
     let headers = response.headers_mut();
     let pairs: [(HeaderName, &'static str); 4] = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
