@@ -27,6 +27,7 @@ CREATE INDEX meta_logins_due ON meta_logins (check_due_at) WHERE ended_at IS NUL
 -- Who connected a Page: the login, and Meta's id of the person (known for tokens given by hand too).
 ALTER TABLE pages ADD COLUMN login_id BIGINT;
 ALTER TABLE pages ADD COLUMN connected_by TEXT;
+CREATE INDEX pages_login ON pages (login_id) WHERE login_id IS NOT NULL;
 CREATE INDEX pages_connected_by ON pages (connected_by) WHERE connected_by IS NOT NULL;
 
 -- Demands of Meta's to delete what is kept of a person; nothing in a row names anybody.

@@ -38,6 +38,7 @@ const TOKEN_FIELDS: &str = "notification_messages_token,recipient_id,\
 /// What `debug_token` says about a token.
 #[derive(Clone, Debug, Default)]
 pub struct TokenInfo {
+    /// Meta does not call it invalid.
     pub valid: bool,
     /// `PAGE`, `USER`, `SYSTEM_USER`.
     pub kind: Option<String>,
@@ -214,7 +215,7 @@ impl Client {
         let (answer, _): (Value, _) = self.request(request, &app_token).await?;
         let data = answer.get("data").unwrap_or(&answer);
         Ok(TokenInfo {
-            valid: data.get("is_valid") == Some(&Value::Bool(true)),
+            valid: data.get("is_valid") != Some(&Value::Bool(false)),
             kind: text(data, "type"),
             expires_at: time(data, "expires_at"),
             data_access_expires_at: time(data, "data_access_expires_at"),

@@ -42,6 +42,16 @@ const RETENTION: &[(Millis, &str)] = &[
           WHERE done_at < $1 AND export_sealed IS NOT NULL LIMIT $2)",
     ),
     (
+        DAY,
+        "DELETE FROM person_sessions WHERE token_hash IN \
+         (SELECT token_hash FROM person_sessions WHERE expires_at < $1 LIMIT $2)",
+    ),
+    (
+        30 * DAY,
+        "DELETE FROM invitations WHERE code_hash IN \
+         (SELECT code_hash FROM invitations WHERE expires_at < $1 LIMIT $2)",
+    ),
+    (
         30 * DAY,
         "DELETE FROM alerts WHERE id IN \
          (SELECT id FROM alerts WHERE created_at < $1 AND ended_at IS NOT NULL LIMIT $2)",

@@ -87,7 +87,8 @@ pub fn alert_address(app: &App, text: &str) -> Result<Url, BadAddress> {
     let is_public = match url.host() {
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.');
-            name.contains('.') && !name.ends_with(".local") && !name.ends_with(".internal")
+            let last = name.rsplit('.').next().unwrap_or_default();
+            name.contains('.') && !matches!(last, "local" | "localhost" | "internal")
         }
         Some(Host::Ipv4(ip)) => is_public(ip.into()),
         Some(Host::Ipv6(ip)) => is_public(ip.into()),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use secrecy::SecretString;
 
 use super::logins::{self, Login};
-use super::pages::{By, ConnectPage, connect_by, page_by_meta_id};
+use super::pages::{By, ConnectPage, connect_by, page, page_by_meta_id};
 use crate::app::App;
 use crate::meta;
 use crate::meta::login::{Account, AdAccount};
@@ -195,7 +195,10 @@ pub async fn connect_chosen(
             outcome: outcome.map_err(|error| format!("{error:#}")),
         });
     }
-    logins::chosen(app, login).await?;
+    // Where nothing came of it, the person may choose once more.
+    if done.iter().any(|page| page.outcome.is_ok()) {
+        logins::chosen(app, login).await?;
+    }
     Ok(done)
 }
 
@@ -212,6 +215,12 @@ async fn connect(
              and Community activity, then sign in again."
         );
     };
+    if let Some(lost) = would_lose(app, login, &account.id).await? {
+        anyhow::bail!(
+            "This sign-in would take away what works today: {lost}. Nothing was changed. Whoever \
+             runs Pagecast has to add it to the login configuration at Meta."
+        );
+    }
     let ad_account = if login.flow == Flow::Partner {
         let ours = app.config.meta.partner_ad_account.clone();
         if let Some(ours) = &ours {
@@ -244,6 +253,42 @@ async fn connect(
     connect_by(app, login.workspace, page, by).await
 }
 
+/// What a Page that works has by its present login, and would not have by this one: the system
+/// user's token of each configuration has only that configuration's permissions.
+async fn would_lose(app: &App, login: &Login, meta_id: &str) -> anyhow::Result<Option<String>> {
+    let known = page_by_meta_id(&mut *app.db.acquire().await?, meta_id).await?;
+    let Some(known) = known.filter(|known| known.workspace == login.workspace) else {
+        return Ok(None);
+    };
+    let page = page(app, known.id).await?;
+    let Some(present) = page
+        .filter(|page| page.state == "active")
+        .and_then(|p| p.login)
+    else {
+        return Ok(None);
+    };
+    let present = logins::login(app, present).await?;
+    Ok(present.and_then(|present| lost(&present.scopes, &login.scopes)))
+}
+
+fn lost(present: &[String], next: &[String]) -> Option<String> {
+    let has = |scopes: &[String], names: &[&str]| {
+        scopes.iter().any(|scope| names.contains(&scope.as_str()))
+    };
+    let alike: [&[&str]; 4] = [
+        &["pages_messaging"],
+        &["pages_manage_metadata"],
+        &["ads_management"],
+        &["paid_marketing_messages", "marketing_messages_messenger"],
+    ];
+    let lost: Vec<&str> = alike
+        .into_iter()
+        .filter(|names| has(present, names) && !next.is_empty() && !has(next, names))
+        .map(|names| names[0])
+        .collect();
+    (!lost.is_empty()).then(|| lost.join(", "))
+}
+
 fn token(login: &Login) -> anyhow::Result<&SecretString> {
     login
         .token
@@ -254,6 +299,28 @@ fn token(login: &Login) -> anyhow::Result<&SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_in_for_one_feature_does_not_take_the_others_away() {
+        let scopes = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
+        let present = scopes(&[
+            "pages_messaging",
+            "ads_management",
+            "paid_marketing_messages",
+        ]);
+        let leads = scopes(&["pages_messaging", "ads_management", "leads_retrieval"]);
+        assert_eq!(
+            lost(&present, &leads).as_deref(),
+            Some("paid_marketing_messages")
+        );
+        let asset = scopes(&[
+            "pages_messaging",
+            "ads_management",
+            "marketing_messages_messenger",
+        ]);
+        assert_eq!(lost(&present, &asset), None);
+        assert_eq!(lost(&present, &[]), None, "Meta did not say");
+    }
 
     #[test]
     fn a_role_that_is_too_small_is_named() {

@@ -188,26 +188,27 @@ pub(super) async fn login(app: &App, id: LoginId) -> anyhow::Result<Option<Login
     row.map(|row| row.open(app)).transpose()
 }
 
-/// The Pages are chosen: the browser's bond ends, and older logins of the same person with it;
-/// Pages that came from those are the new one's.
+/// The Pages are chosen: the browser's bond ends, and so do older logins of the same person that
+/// no Page lives by any more.
 pub(super) async fn chosen(app: &App, login: &Login) -> anyhow::Result<()> {
     let mut tx = app.db.begin().await?;
-    for statement in [
-        "UPDATE pages SET login_id = $1 WHERE workspace_id = $2 AND login_id IN \
-           (SELECT id FROM meta_logins WHERE workspace_id = $2 AND user_id = $3 AND id <> $1)",
+    sqlx::query(
         "UPDATE meta_logins SET ended_at = $4, token_sealed = NULL, browser_hash = NULL \
-         WHERE workspace_id = $2 AND user_id = $3 AND id <> $1 AND ended_at IS NULL AND $4 > 0",
-        "UPDATE meta_logins SET browser_hash = NULL WHERE id = $1 AND workspace_id = $2",
-    ] {
-        let mut query = sqlx::query(statement).bind(login.id).bind(login.workspace);
-        if statement.contains("$3") {
-            query = query.bind(login.user_id.as_deref());
-        }
-        if statement.contains("$4") {
-            query = query.bind(app.clock.now());
-        }
-        query.execute(&mut *tx).await?;
-    }
+         WHERE workspace_id = $2 AND user_id = $3 AND id <> $1 AND ended_at IS NULL \
+           AND NOT EXISTS (SELECT 1 FROM pages p \
+             WHERE p.login_id = meta_logins.id AND p.disconnected_at IS NULL)",
+    )
+    .bind(login.id)
+    .bind(login.workspace)
+    .bind(login.user_id.as_deref())
+    .bind(app.clock.now())
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("UPDATE meta_logins SET browser_hash = NULL WHERE id = $1 AND workspace_id = $2")
+        .bind(login.id)
+        .bind(login.workspace)
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(())
 }

@@ -354,7 +354,7 @@ async fn check(app: &App, id: PersonId) -> anyhow::Result<()> {
             end(app, id).await?;
         }
         Err(error) => {
-            tracing::warn!(person.id = %id, "Meta does not list a person's Pages: {error}")
+            tracing::warn!(person.id = %id, "Meta does not list a person's Pages: {error}");
         }
     }
     sqlx::query("UPDATE people SET checked_at = $2 WHERE id = $1")

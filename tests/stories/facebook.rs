@@ -478,3 +478,18 @@ story! {
         assert_eq!(told[0]["data"]["page"]["name"], "Harbour Coffee");
     }
 }
+
+story! {
+    async fn a_sign_in_for_one_feature_does_not_take_the_others_away(story: &mut Story) {
+        let (page, _) = connected(story, "").await;
+        let mut browser = Browser::of(story, page.workspace).await;
+        browser.signs_in("?feature=leads").await;
+        let form = [("page", BAKERY), ("ad_account", "act_5")];
+        let done = browser.sends("/auth/meta/pages", &form).await.text().await.unwrap();
+        assert!(done.contains("would take away") && done.contains("Nothing was changed"), "{done}");
+        let after = page_of(story, page.workspace).await;
+        assert_eq!(after.login, page.login);
+        let held = workspaces::logins(&story.app, page.workspace).await.unwrap();
+        assert!(held.iter().any(|login| Some(login.id) == page.login), "its login still holds");
+    }
+}

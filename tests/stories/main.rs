@@ -15,6 +15,7 @@ mod delivery;
 mod embedded;
 mod embedded_browser;
 mod facebook;
+mod facebook_browser;
 mod faults;
 mod inbox;
 mod leaving;

@@ -17,9 +17,9 @@ use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
 /// The configuration that stands ready: a system user of the business, permissions of flow 1.
 pub const PORTFOLIO_CONFIG: &str = "700000000000001";
 /// A person's own token, permissions of flow 2.
-pub const ASSET_CONFIG: &str = "700000000000002";
+pub(crate) const ASSET_CONFIG: &str = "700000000000002";
 /// Lead forms, with a person's own token.
-pub const LEADS_CONFIG: &str = "700000000000003";
+pub(crate) const LEADS_CONFIG: &str = "700000000000003";
 
 const CORE: [&str; 3] = [
     "pages_show_list",

@@ -39,7 +39,8 @@ use super::{Config, World, lock};
 
 pub use events::EventShape;
 pub use faults::{SeenCall, Throttle};
-pub use login::{ASSET_CONFIG, LEADS_CONFIG, PORTFOLIO_CONFIG};
+pub use login::PORTFOLIO_CONFIG;
+pub(super) use login::{ASSET_CONFIG, LEADS_CONFIG};
 pub(crate) use people::Line;
 pub use people::Person;
 pub use state::{Campaign, Channel, SentMessage};

@@ -9,7 +9,6 @@ use crate::app::App;
 use crate::clock::{DAY, HOUR, Millis};
 use crate::meta::login::AdAccount;
 use crate::meta::pages::{LeadAccess, SUBSCRIBED_FIELDS, TokenInfo};
-use crate::meta::permissions::CORE;
 use crate::meta::{self, Class};
 use crate::store::ids::{PageRowId, WorkspaceId};
 use crate::workspaces::alerts::{self, PageAlert};
@@ -70,7 +69,7 @@ async fn read(app: &App, page: &Page, token: &SecretString) -> Readings {
         Err(meta::Error::Api(error)) if error.class == Class::ReconnectPage => {
             readings.refused = Some((error.code, error.subcode, error.meaning()));
         }
-        Err(meta::Error::Api(error)) if error.code == 100 => {
+        Err(meta::Error::Api(error)) if (error.code, error.subcode) == (100, Some(33)) => {
             let words =
                 "Meta no longer shows us this Page; it may have been deleted or unpublished";
             readings.refused = Some((error.code, error.subcode, words));
@@ -217,31 +216,26 @@ fn access(readings: &Readings, now: Millis, tell: &mut impl FnMut(Point, Verdict
         ),
         _ => tell(Point::Token, Verdict::Good, "The Page's access works."),
     }
-    let lacking = lacking(&token.scopes);
-    if lacking.is_empty() {
-        tell(
-            Point::Permissions,
-            Verdict::Good,
-            "Everything that is needed is granted.",
-        );
-    } else {
-        let words = format!(
-            "Not granted any more: {}. Grant it again by signing in.",
-            lacking.join(", ")
-        );
-        tell(Point::Permissions, Verdict::Broken, &words);
-    }
+    permissions(&token.scopes, tell);
 }
 
-fn lacking(scopes: &[String]) -> Vec<&'static str> {
-    if scopes.is_empty() {
-        return Vec::new();
+fn permissions(scopes: &[String], tell: &mut impl FnMut(Point, Verdict, &str)) {
+    let lacks = |name: &str| !scopes.is_empty() && !scopes.iter().any(|scope| scope == name);
+    if lacks("pages_messaging") {
+        let words = "Not granted any more: pages_messaging, which lets us send as your Page. Grant it \
+                     again by signing in.";
+        return tell(Point::Permissions, Verdict::Broken, words);
     }
-    CORE.into_iter()
-        .filter(|needed| !scopes.iter().any(|scope| scope == needed))
-        // To list Pages is needed for choosing only.
-        .filter(|needed| *needed != "pages_show_list")
-        .collect()
+    if lacks("pages_manage_metadata") {
+        let words = "Not granted any more: pages_manage_metadata. Opt-ins, answers and receipts may \
+                     stop arriving. Grant it again by signing in.";
+        return tell(Point::Permissions, Verdict::Attention, words);
+    }
+    tell(
+        Point::Permissions,
+        Verdict::Good,
+        "Everything that is needed is granted.",
+    );
 }
 
 fn paid(

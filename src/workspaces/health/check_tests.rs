@@ -1,4 +1,5 @@
 use super::*;
+use crate::meta::permissions::CORE;
 use crate::store::ids::WorkspaceId;
 
 fn page(paid: bool) -> Page {
@@ -103,6 +104,12 @@ fn a_permission_taken_back_breaks_and_an_empty_list_does_not() {
     assert_eq!(
         verdict(&findings, Point::Permissions),
         Some(Verdict::Broken)
+    );
+    readings.token = Some(token(&["pages_messaging"]));
+    let findings = judge(&page(true), &readings, &Health::default(), 0);
+    assert_eq!(
+        verdict(&findings, Point::Permissions),
+        Some(Verdict::Attention)
     );
     readings.token = Some(token(&[]));
     let findings = judge(&page(true), &readings, &Health::default(), 0);

@@ -422,14 +422,7 @@ fn environment(sandbox: &Sandbox, database_url: &str, url: &str) -> HashMap<Stri
         ("META_GRAPH_URL", sandbox.meta.url()),
         ("META_LOGIN_URL", sandbox.meta.url()),
         ("META_LOGIN_CONFIG_ID", sandbox::PORTFOLIO_CONFIG.to_owned()),
-        (
-            "META_LOGIN_CONFIG_IDS",
-            format!(
-                "asset={},leads={}",
-                sandbox::ASSET_CONFIG,
-                sandbox::LEADS_CONFIG
-            ),
-        ),
+        ("META_LOGIN_CONFIG_IDS", sandbox::login_configs()),
         ("KLAVIYO_CLIENT_ID", defaults.klaviyo_client_id),
         ("KLAVIYO_CLIENT_SECRET", defaults.klaviyo_client_secret),
         ("KLAVIYO_API_URL", sandbox.klaviyo.url()),

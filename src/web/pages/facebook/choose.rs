@@ -63,7 +63,7 @@ struct TakeOver<'a> {
 #[derive(Template)]
 #[template(path = "facebook/done.html")]
 struct Done<'a> {
-    done: Vec<(String, Option<String>)>,
+    pages: Vec<(String, Option<String>)>,
     works: usize,
     /// An invited person has nowhere to go on to.
     back: Option<&'a str>,
@@ -269,11 +269,13 @@ async fn finished(app: &App, done: Vec<Connected>, errand: &Errand) -> Response 
     };
     let view = Done {
         works: told.iter().filter(|(_, problem)| problem.is_none()).count(),
-        done: told,
+        pages: told,
         back: Some(errand.back()).filter(|_| !is_invited),
     };
     let mut response = page(StatusCode::OK, &view);
-    forget(response.headers_mut());
+    if works {
+        forget(response.headers_mut());
+    }
     response
 }
 
