@@ -446,7 +446,8 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
             }
             match effect {
                 Effect::PageTrouble(words) => {
-                    workspaces::page_needs_reconnect(app, page.id, words).await?;
+                    let (code, subcode) = spoken.error.unwrap_or_default();
+                    workspaces::page_refused(app, page.id, code, subcode, words).await?;
                 }
                 Effect::HoldVehicle(until) => {
                     if let Some(owner) = work.owner {

@@ -10,7 +10,7 @@ use super::batch::{self, Batch, Claim, Source, Work, claim};
 use super::pace::{self, Gate, Slots};
 use super::speak::{Spoken, speak, unspoken};
 use super::warm_up;
-use super::{leases, outcome};
+use super::{disconnected, leases, outcome};
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::queue::Job;
@@ -380,6 +380,7 @@ pub async fn sweep(app: &App) -> anyhow::Result<()> {
     for page in pages_due(app).await? {
         app.queue.nudge(Job::Messages(page));
     }
+    disconnected::skip_disconnected(app).await?;
     warm_up::keep_automations_warm(app).await
 }
 

@@ -181,7 +181,8 @@ fn trouble(error: &anyhow::Error) -> Response {
     page(StatusCode::SERVICE_UNAVAILABLE, &message)
 }
 
-fn page(status: StatusCode, template: &impl Template) -> Response {
+/// A public page, with the policy of all of them.
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
     let html = match template.render() {
         Ok(html) => html,
         Err(error) => {

@@ -4,6 +4,8 @@
 //! A page is a template in `templates/` that extends `layout.html` and has a field `shell`; its
 //! handler takes a [`Session`](session::Session), which only a signed-in request has.
 
+mod agency;
+mod alerts;
 pub mod answer;
 pub mod assets;
 pub mod chart;
@@ -27,11 +29,14 @@ mod campaign_report;
 mod campaigns;
 
 mod connections;
+mod facebook;
 
 mod links;
 mod listing;
 mod orders;
 mod overview;
+mod page_card;
+mod permissions;
 
 mod settings;
 mod sign_in;
@@ -62,6 +67,9 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(automations::router())
         .merge(webhooks::router())
         .merge(connections::router())
+        .merge(facebook::router())
+        .merge(permissions::router())
+        .merge(alerts::router())
         .merge(settings::router())
         .route("/app/", get(async || Redirect::permanent("/app")))
         .route("/app/{*unknown}", any(async || error::Error::NotFound))
@@ -73,6 +81,8 @@ pub fn router(web: &Web) -> Router<Web> {
         .route("/", get(to_the_admin))
         .merge(assets::router())
         .merge(bounce::router())
+        .merge(facebook::outside())
+        .merge(agency::router())
         .merge(pages)
 }
 
