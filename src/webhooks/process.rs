@@ -197,7 +197,7 @@ async fn understand(
     }
     let conn: &mut Conn = &mut tx;
     let mut understood = match prepared {
-        Prepared::Meta(events) => meta::apply(app, conn, delivery, events).await?,
+        Prepared::Meta(events) => meta::apply(app, conn, events).await?,
         Prepared::Klaviyo(events) => klaviyo::apply(app, conn, events).await?,
         Prepared::Flow(event) => klaviyo::apply_flow(app, conn, delivery, event).await?,
         Prepared::Shopify => shopify::apply(app, conn, delivery).await?,

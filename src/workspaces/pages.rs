@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::set_up::{self, DeadToken, PageSetUp};
 use crate::app::App;
+use crate::clock::Millis;
 use crate::meta;
 use crate::store::ids::{PageRowId, WorkspaceId};
 use crate::store::{Conn, clean};
@@ -199,12 +200,31 @@ pub async fn page_needs_reconnect(app: &App, id: PageRowId, words: &str) -> anyh
     Ok(())
 }
 
-/// Meta lifted its block: the Page may send again.
-pub async fn page_unblocked(conn: &mut Conn, id: PageRowId) -> anyhow::Result<()> {
-    sqlx::query("UPDATE pages SET state = 'active', attention = NULL WHERE id = $1")
-        .bind(id)
-        .execute(conn)
-        .await?;
+/// Meta blocked the Page at `at`: its sends stand still until Meta lifts that. What Meta said later
+/// stands.
+pub async fn page_blocked(app: &App, id: PageRowId, at: Millis, words: &str) -> anyhow::Result<()> {
+    sqlx::query(
+        "UPDATE pages SET state = 'needs_reconnect', attention = $2, policy_at = $3 \
+         WHERE id = $1 AND (policy_at IS NULL OR policy_at < $3)",
+    )
+    .bind(id)
+    .bind(clean(words))
+    .bind(at)
+    .execute(app.db.writer())
+    .await?;
+    Ok(())
+}
+
+/// Meta lifted its block at `at`: the Page may send again, unless Meta said otherwise later.
+pub async fn page_unblocked(conn: &mut Conn, id: PageRowId, at: Millis) -> anyhow::Result<()> {
+    sqlx::query(
+        "UPDATE pages SET state = 'active', attention = NULL, policy_at = $2 \
+         WHERE id = $1 AND (policy_at IS NULL OR policy_at < $2)",
+    )
+    .bind(id)
+    .bind(at)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
