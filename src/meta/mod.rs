@@ -5,6 +5,7 @@ pub mod campaigns;
 pub mod errors;
 pub mod graph;
 pub mod pages;
+pub mod parts;
 pub mod send;
 pub mod webhooks;
 
