@@ -88,6 +88,10 @@ pub enum Decision {
 }
 
 /// What is known about the person at this moment.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about a person, each true or not by itself"
+)]
 #[derive(Clone, Debug, Default)]
 pub struct Person {
     pub has_psid: bool,

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn named(body: &str) -> (String, String) {
-        let [part] = split(body.as_bytes().to_vec()).parts.try_into().unwrap();
+        let [part] = split(Vec::from(body)).parts.try_into().unwrap();
         assert_eq!(
             part.body,
             body.as_bytes(),
