@@ -76,7 +76,8 @@ pub(super) async fn one_at_a_time(conn: &mut Conn, ws: WorkspaceId) -> anyhow::R
     Ok(())
 }
 
-/// What a later body leaves out stays known; a cancellation is final, whichever body tells it.
+/// What a later body leaves out stays known; a cancellation (or a payment that lapsed) is final,
+/// whichever body tells it.
 async fn save(
     app: &App,
     conn: &mut Conn,
@@ -129,12 +130,12 @@ async fn save(
     .bind(i64::from(order.test))
     .bind(order.created_at)
     .bind(order.updated_at)
-    .bind(order.cancelled_at)
+    .bind(order.lost_at())
     .bind(app.clock.now())
     .execute(&mut *conn)
     .await
     .context("keep an order")?;
-    if let Some(at) = order.cancelled_at {
+    if let Some(at) = order.lost_at() {
         sqlx::query(
             "UPDATE orders SET cancelled_at = $1
              WHERE workspace_id = $2 AND shop_order_id = $3 AND cancelled_at IS NULL",

@@ -105,11 +105,12 @@ pub(super) async fn give_credit(
     let mut missing = false;
     for (click, matched_by) in &evidence.clicks {
         match clicked_at(conn, order.workspace_id, *click).await? {
-            Some(at) => touches.push(Touch {
+            Some((at, true)) => touches.push(Touch {
                 click: *click,
                 at,
                 matched_by: *matched_by,
             }),
+            Some((_, false)) => {}
             None => missing = true,
         }
     }
@@ -137,18 +138,22 @@ async fn has_credit(conn: &mut Conn, order: &Kept) -> anyhow::Result<bool> {
     Ok(credit.is_some())
 }
 
-/// Another workspace's click is no click.
+/// When, and whether it can earn anything: a click in a message that the merchant tried out belongs
+/// to no campaign and no automation. Another workspace's click is no click.
 async fn clicked_at(
     conn: &mut Conn,
     ws: WorkspaceId,
     click: ClickId,
-) -> anyhow::Result<Option<Millis>> {
-    let at = sqlx::query_scalar("SELECT at FROM clicks WHERE id = $1 AND workspace_id = $2")
-        .bind(click)
-        .bind(ws)
-        .fetch_optional(conn)
-        .await?;
-    Ok(at)
+) -> anyhow::Result<Option<(Millis, bool)>> {
+    let found: Option<(Millis, Option<i64>)> = sqlx::query_as(
+        "SELECT at, COALESCE(campaign_id, automation_id) FROM clicks
+         WHERE id = $1 AND workspace_id = $2",
+    )
+    .bind(click)
+    .bind(ws)
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.map(|(at, owner)| (at, owner.is_some())))
 }
 
 /// The shopper's own clicks; one for what the order's `utm_id` or `utm_campaign` names counts as
@@ -171,6 +176,7 @@ async fn touches_of(
          LEFT JOIN automations a ON a.id = c.automation_id AND a.workspace_id = c.workspace_id
          -- By the person, not by all clicks of the window.
          WHERE +c.workspace_id = $1 AND c.at >= $2 AND c.at <= $3 AND c.subscriber_id IN {}
+           AND (c.campaign_id IS NOT NULL OR c.automation_id IS NOT NULL)
          ORDER BY c.at DESC LIMIT $4",
         placeholders(5, 1, subscribers.len())
     );

@@ -55,12 +55,24 @@ pub struct Automation {
 }
 
 pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Automation, Error> {
+    create_as(app, ws, app.ids.next(), draft).await
+}
+
+/// Under an id that the caller chose; one that is there already was made by an earlier try and is
+/// left as it is.
+pub async fn create_as(
+    app: &App,
+    ws: WorkspaceId,
+    id: AutomationId,
+    draft: Draft,
+) -> Result<Automation, Error> {
     let now = app.clock.now();
-    let automation = checked(app.ids.next(), ws, draft, now)?;
-    sqlx::query(
+    let automation = checked(id, ws, draft, now)?;
+    let made = sqlx::query(
         "INSERT INTO automations (id, workspace_id, name, trigger_kind, trigger_key, trigger_json,
              steps, stop_on_order, status, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+         ON CONFLICT (id) DO NOTHING",
     )
     .bind(automation.id)
     .bind(ws)
@@ -74,6 +86,9 @@ pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Automati
     .bind(now)
     .execute(app.db.writer())
     .await?;
+    if made.rows_affected() == 0 {
+        return find(app, ws, id).await;
+    }
     warm_up_behind(app, &automation);
     Ok(automation)
 }

@@ -9,7 +9,7 @@ mod fill;
 mod runs;
 
 pub use advance::advance_due;
-pub use edit::{Automation, Draft, Patch, Step, create, delete, find, list, patch};
+pub use edit::{Automation, Draft, Patch, Step, create, create_as, delete, find, list, patch};
 pub use runs::{Happening, start};
 pub use trigger::Trigger;
 

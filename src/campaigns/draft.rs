@@ -193,25 +193,38 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
 }
 
 pub async fn create(app: &App, ws: WorkspaceId, draft: Draft) -> Result<Campaign, Error> {
+    create_as(app, ws, app.ids.next(), draft).await
+}
+
+/// Under an id that the caller chose; one that is there already was made by an earlier try and is
+/// left as it is.
+pub async fn create_as(
+    app: &App,
+    ws: WorkspaceId,
+    id: CampaignId,
+    draft: Draft,
+) -> Result<Campaign, Error> {
     let mut tx = app.db.begin().await?;
-    let id = write(app, &mut tx, ws, draft).await?;
+    write(app, &mut tx, ws, id, draft).await?;
     let campaign = load(&mut tx, ws, id).await?;
     tx.commit().await?;
     Ok(campaign)
 }
 
+/// `false` if it is there already.
 pub(super) async fn write(
     app: &App,
     conn: &mut Conn,
     ws: WorkspaceId,
+    id: CampaignId,
     draft: Draft,
-) -> Result<CampaignId, Error> {
+) -> Result<bool, Error> {
     let draft = checked(draft)?;
-    let id: CampaignId = app.ids.next();
-    sqlx::query(
+    let written = sqlx::query(
         "INSERT INTO campaigns (id, workspace_id, name, message, audience, channel, utm, status,
              created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'draft', $8, $8)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'draft', $8, $8)
+         ON CONFLICT (id) DO NOTHING",
     )
     .bind(id)
     .bind(ws)
@@ -223,11 +236,15 @@ pub(super) async fn write(
     .bind(app.clock.now())
     .execute(conn)
     .await?;
-    Ok(id)
+    Ok(written.rows_affected() > 0)
 }
 
+/// Where nobody said in which zone a time on everybody's own clock was meant, it is the workspace's.
 const COLUMNS: &str = "id, workspace_id, name, message, audience, channel, utm, status,
-    scheduled_at, timezone, in_subscriber_timezone, late_limit_minutes, attention, created_at,
+    scheduled_at, CASE WHEN timezone IS NULL AND in_subscriber_timezone = 1
+        THEN (SELECT w.timezone FROM workspaces w WHERE w.id = campaigns.workspace_id)
+        ELSE timezone END AS timezone,
+    in_subscriber_timezone, late_limit_minutes, attention, created_at,
     updated_at, launched_at, paused_at, finished_at";
 
 pub async fn find(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campaign, Error> {

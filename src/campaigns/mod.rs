@@ -10,7 +10,7 @@ mod schedule;
 
 pub use advance::advance;
 pub use audience::{Audience, Condition};
-pub use draft::{Campaign, Draft, Patch, create, delete, find, list, patch};
+pub use draft::{Campaign, Draft, Patch, create, create_as, delete, find, list, patch};
 pub use estimate::{Estimate, estimate};
 pub use repair::repair;
 pub use schedule::{

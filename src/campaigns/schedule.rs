@@ -11,7 +11,7 @@ use crate::delivery::{
 };
 use crate::links::Tags;
 use crate::queue::Job;
-use crate::store::ids::{CampaignId, MessageKey, SubscriberId, WorkspaceId};
+use crate::store::ids::{CampaignId, MessageKey, OriginId, SubscriberId, WorkspaceId};
 use crate::store::{Conn, Tx};
 use crate::workspaces::Page;
 use crate::{subscribers, workspaces};
@@ -46,17 +46,19 @@ pub async fn schedule(
     done(app, tx, ws, id).await
 }
 
-/// Creates and schedules it, or neither.
+/// Creates and schedules it, or neither; one that is there already was made by an earlier try.
 pub async fn create_scheduled(
     app: &App,
     ws: WorkspaceId,
+    id: CampaignId,
     draft: Draft,
     schedule: Schedule,
 ) -> Result<Campaign, Error> {
     let means = Means::read(app, ws).await?;
     let mut tx = app.db.begin().await?;
-    let id = write(app, &mut tx, ws, draft).await?;
-    place(app, &mut tx, ws, id, &schedule, &means).await?;
+    if write(app, &mut tx, ws, id, draft).await? {
+        place(app, &mut tx, ws, id, &schedule, &means).await?;
+    }
     done(app, tx, ws, id).await
 }
 
@@ -116,8 +118,12 @@ async fn place(
     let now = app.clock.now();
     let late = schedule.late_limit_minutes.unwrap_or(LATE_LIMIT);
     check(&campaign, schedule, means, late, now)?;
+    // The workspace's zone as it is today: changing that later must not move what was promised.
     let changed = sqlx::query(
-        "UPDATE campaigns SET status = 'scheduled', scheduled_at = $3, timezone = $4,
+        "UPDATE campaigns SET status = 'scheduled', scheduled_at = $3,
+             timezone = CASE WHEN $5 = 1
+                 THEN COALESCE($4, (SELECT w.timezone FROM workspaces w WHERE w.id = $1))
+                 ELSE $4 END,
              in_subscriber_timezone = $5, late_limit_minutes = $6, attention = NULL,
              updated_at = $7
          WHERE workspace_id = $1 AND id = $2 AND status IN ('draft', 'scheduled')",
@@ -275,12 +281,13 @@ pub async fn cancel(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campai
     Ok(campaign)
 }
 
-/// Sends the campaign's message to one subscriber now, outside its counts.
+/// Sends the campaign's message to one subscriber now, outside its counts; once for an `origin`.
 pub async fn test_send(
     app: &App,
     ws: WorkspaceId,
     id: CampaignId,
     to: SubscriberId,
+    origin: OriginId,
 ) -> Result<MessageKey, Error> {
     let campaign = find(app, ws, id).await?;
     let unknown = || {
@@ -302,7 +309,7 @@ pub async fn test_send(
         workspace: ws,
         page: page.id,
         subscriber: to,
-        origin: app.ids.next(),
+        origin,
         kind: MessageKind::Test,
         automation: None,
         content: Content {

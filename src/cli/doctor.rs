@@ -316,18 +316,19 @@ async fn klaviyo_account(
         report.fail(&format!("{name}: {why}"), AGAIN);
         return Ok(());
     }
-    let auth = match workspaces::klaviyo_auth(app, ws).await {
-        Ok(Some(auth)) => auth,
-        Ok(None) => {
-            report.fail(&format!("{name}: Klaviyo no longer lets us in."), AGAIN);
-            return Ok(());
-        }
+    let asked = workspaces::ask_klaviyo(
+        app,
+        ws,
+        |auth| async move { app.klaviyo.account(&auth).await },
+    );
+    let answer = match asked.await {
+        Ok(answer) => answer,
         Err(error) => {
             report.fail(&format!("{name}: Klaviyo: {error:#}."), "Try again later.");
             return Ok(());
         }
     };
-    match app.klaviyo.account(&auth).await {
+    match answer {
         Ok(_) => report.ok(&format!("{name}: Klaviyo answers.")),
         Err(error @ klaviyo::Error::Retry { .. }) => {
             report.warn(&format!("{name}: {error}."), "Run the doctor again later.");

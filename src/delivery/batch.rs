@@ -10,7 +10,7 @@ use super::content::Content;
 use super::destination::campaign_content;
 use super::enqueue::MessageKind;
 use super::pace::{self, Slots};
-use super::policy::Channel;
+use super::policy::{Channel, LocalTime};
 use super::queue_sql;
 use super::render::Names;
 use super::sorter::Sorter;
@@ -129,6 +129,8 @@ pub(super) struct Row {
     pub(super) last_ordered_at: Option<Millis>,
     #[sqlx(default)]
     pub(super) triggered_at: Option<Millis>,
+    #[sqlx(default)]
+    pub(super) is_bought: i64,
 }
 
 /// What the rows of a campaign share.
@@ -137,7 +139,7 @@ pub(super) struct CampaignFacts {
     pub(super) channel: Option<Channel>,
     pub(super) scheduled_at: Millis,
     pub(super) patience: Millis,
-    pub(super) local_time: Option<Millis>,
+    pub(super) local_time: Option<LocalTime>,
 }
 
 /// The message's own and what is known of its person.
@@ -152,7 +154,13 @@ const PEOPLE: &str = "SELECT m.origin_id, m.subscriber_id, m.attempts, m.due_at,
 
 const SINGLE: &str = ", m.kind, m.content, m.channel, m.expires_at, s.last_ordered_at,
         COALESCE(m.automation_id, m.test_of) AS owner_id,
-        CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at
+        CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at,
+        CAST(CASE WHEN a.trigger_kind = 'checkout_abandoned' AND (
+            EXISTS (SELECT 1 FROM checkouts k WHERE k.workspace_id = r.workspace_id
+                    AND k.token = r.trigger_ref AND k.completed_at IS NOT NULL)
+            OR EXISTS (SELECT 1 FROM orders o WHERE o.workspace_id = r.workspace_id
+                       AND o.checkout_token = r.trigger_ref))
+        THEN 1 ELSE 0 END AS BIGINT) AS is_bought
     FROM messages m
     JOIN subscribers s ON s.id = m.subscriber_id
     LEFT JOIN runs r ON r.id = m.run_id
@@ -182,7 +190,7 @@ pub(super) async fn claim(
     let mut tx = app.db.begin().await?;
     let now = app.clock.now();
     let campaign = match source {
-        Source::Campaign(id) => match campaign_facts(&mut tx, workspace, id).await? {
+        Source::Campaign(id) => match campaign_facts(app, &mut tx, workspace, id).await? {
             Some(facts) => Some(facts),
             None => return Ok(Claim::Nothing),
         },
@@ -289,6 +297,7 @@ fn weight(content: &Content) -> i64 {
 }
 
 async fn campaign_facts(
+    app: &App,
     tx: &mut Tx,
     workspace: &Workspace,
     id: CampaignId,
@@ -318,6 +327,14 @@ async fn campaign_facts(
     };
     let scheduled_at = scheduled.or(launched).unwrap_or(0);
     let zone = zone.unwrap_or_else(|| workspace.timezone.clone());
+    // Longer than its warm-up takes no campaign may keep its sender's own zone waiting.
+    let warm_at = scheduled_at + app.config.meta.warm_up_ms;
+    let local_time = |wall| LocalTime {
+        wall,
+        senders_at: scheduled_at,
+        begun_at: launched.unwrap_or(scheduled_at).min(warm_at),
+        patience: late * MINUTE,
+    };
     Ok(Some(CampaignFacts {
         content: Arc::new(campaign_content(id, &name, &message, utm.as_deref())?),
         channel: Channel::parse(&channel),
@@ -325,7 +342,8 @@ async fn campaign_facts(
         patience: late * MINUTE,
         local_time: (local != 0)
             .then(|| wall_time(scheduled_at, &zone))
-            .flatten(),
+            .flatten()
+            .map(local_time),
     }))
 }
 

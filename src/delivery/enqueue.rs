@@ -127,7 +127,7 @@ pub async fn enqueue_test(
     let key = enqueue(&mut *conn, now, message).await?;
     sqlx::query(
         "UPDATE messages SET test_of = $3, channel = $4
-         WHERE origin_id = $1 AND subscriber_id = $2",
+         WHERE origin_id = $1 AND subscriber_id = $2 AND status = 'queued'",
     )
     .bind(key.origin)
     .bind(key.subscriber)

@@ -12,6 +12,8 @@ use crate::clock::{HOUR, MINUTE, Millis};
 pub const WINDOW: Millis = 24 * HOUR;
 /// Meta's cool-down of the paid channel, per token.
 pub const PAID_COOL_DOWN: Millis = 12 * HOUR;
+/// Beyond a lateness limit: what the pace takes for those who are all told at the same moment.
+const LATE_GRACE: Millis = 5 * MINUTE;
 /// A window that closes while we speak is closed.
 const WINDOW_MARGIN: Millis = MINUTE;
 
@@ -54,6 +56,7 @@ pub enum Reason {
     ChannelUnavailable,
     NotReachable,
     Expired,
+    TooLate,
 }
 
 impl Reason {
@@ -71,6 +74,7 @@ impl Reason {
             Self::ChannelUnavailable => "channel_unavailable",
             Self::NotReachable => "not_reachable",
             Self::Expired => "expired",
+            Self::TooLate => "too_late",
         }
     }
 }
@@ -84,6 +88,10 @@ pub enum Decision {
 }
 
 /// What is known about the person at this moment.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about a person, each true or not by itself"
+)]
 #[derive(Clone, Debug, Default)]
 pub struct Person {
     pub has_psid: bool,
@@ -102,6 +110,8 @@ pub struct Person {
     /// When an automation that stops on orders was triggered, and the person's last order.
     pub triggered_at: Option<Millis>,
     pub last_ordered_at: Option<Millis>,
+    /// The checkout that the message is about was completed, by whomever.
+    pub has_bought: bool,
 }
 
 /// What is known about the message and its sender.
@@ -116,13 +126,39 @@ pub struct Circumstances<'a> {
     pub quiet_hours: Option<(&'a str, &'a str)>,
     /// The workspace's zone, for people whose own is unknown.
     pub timezone: &'a str,
-    /// Wall-clock time (ms since the epoch, as if UTC) at which each person is to be told in their
-    /// own zone.
-    pub local_time: Option<Millis>,
+    /// When each person is to be told in their own zone.
+    pub local_time: Option<LocalTime>,
     /// After this it is not sent any more.
     pub expires_at: Option<Millis>,
     /// A wait may not lead beyond this.
     pub patience_until: Option<Millis>,
+}
+
+/// A time on everybody's own clock.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalTime {
+    /// As the wall clock shows it (ms since the epoch, as if UTC).
+    pub wall: Millis,
+    /// The same time in the zone it was meant in, and when the campaign began to be sent, which may
+    /// be later because Meta's warm-up was waited for.
+    pub senders_at: Millis,
+    pub begun_at: Millis,
+    /// How late it may still be said.
+    pub patience: Millis,
+}
+
+impl LocalTime {
+    /// The last moment for somebody whose own clock shows the time at `at`. Where the time comes
+    /// with the sender's or after it, it waits for the campaign to begin; where it was over before,
+    /// it is over.
+    fn latest(&self, at: Millis) -> Millis {
+        let from = if at >= self.senders_at {
+            at.max(self.begun_at)
+        } else {
+            at
+        };
+        from + self.patience + LATE_GRACE
+    }
 }
 
 impl Person {
@@ -157,17 +193,24 @@ pub fn decide(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decisi
     if person.opted_in_at.is_none() {
         return Never(Reason::NoConsent);
     }
+    if person.has_bought {
+        return Never(Reason::Ordered);
+    }
     if let (Some(triggered), Some(ordered)) = (person.triggered_at, person.last_ordered_at)
         && ordered >= triggered
     {
         return Never(Reason::Ordered);
     }
     let zone = zone(person.timezone.as_deref(), about.timezone);
-    if let Some(wall) = about.local_time
-        && let Some(at) = wall_clock(wall, &zone)
-        && now < at
+    if let Some(local) = &about.local_time
+        && let Some(at) = wall_clock(local.wall, &zone)
     {
-        return Later(at);
+        if now < at {
+            return Later(at);
+        }
+        if now > local.latest(at) {
+            return Never(Reason::TooLate);
+        }
     }
     let channel = match channel(person, about, window_open, now) {
         Ok(channel) => channel,

@@ -137,9 +137,67 @@ fn a_local_time_waits_for_the_persons_clock() {
     let mut person = subscribed();
     person.timezone = Some("America/New_York".into());
     let mut about = campaign();
-    about.local_time = parse_rfc3339("2026-09-21T11:00:00Z");
+    about.local_time = Some(at_eleven());
     let there = parse_rfc3339("2026-09-21T11:00:00-04:00").unwrap();
     assert_eq!(decide(&person, &about, NOW), Decision::Later(there));
+}
+
+/// At 11:00, meant in UTC, with half an hour of patience.
+fn at_eleven() -> LocalTime {
+    let wall = parse_rfc3339("2026-09-21T11:00:00Z").unwrap();
+    LocalTime {
+        wall,
+        senders_at: wall,
+        begun_at: wall,
+        patience: 30 * MINUTE,
+    }
+}
+
+#[test]
+fn a_local_time_that_is_over_is_not_made_up_for_at_night() {
+    let decided = |zone: &str, local: LocalTime, now: &str| {
+        let person = Person {
+            timezone: Some(zone.into()),
+            last_action_at: parse_rfc3339(now),
+            ..subscribed()
+        };
+        let about = Circumstances {
+            local_time: Some(local),
+            ..campaign()
+        };
+        decide(&person, &about, parse_rfc3339(now).unwrap())
+    };
+    let too_late = Decision::Never(Reason::TooLate);
+    let send = Decision::Send(Channel::Standard);
+    let noon = "2026-09-21T11:20:00Z";
+    assert_eq!(decided("UTC", at_eleven(), noon), send);
+    // In Manila it is past seven in the evening.
+    assert_eq!(decided("Asia/Manila", at_eleven(), noon), too_late);
+    assert_eq!(
+        decided("Asia/Manila", at_eleven(), "2026-09-21T03:29:00Z"),
+        send
+    );
+    let afternoon = "2026-09-21T12:15:00Z";
+    assert_eq!(decided("UTC", at_eleven(), afternoon), too_late);
+    // The warm-up is nobody's lateness, except where the time was over before it.
+    let warmed_up = LocalTime {
+        begun_at: at_eleven().senders_at + HOUR,
+        ..at_eleven()
+    };
+    assert_eq!(decided("UTC", warmed_up, afternoon), send);
+    assert_eq!(decided("Asia/Manila", warmed_up, afternoon), too_late);
+}
+
+#[test]
+fn a_checkout_that_somebody_completed_is_not_brought_up() {
+    let person = Person {
+        has_bought: true,
+        ..subscribed()
+    };
+    assert_eq!(
+        decide(&person, &campaign(), NOW),
+        Decision::Never(Reason::Ordered)
+    );
 }
 
 #[test]

@@ -193,6 +193,7 @@ impl Sorter<'_> {
             last_marketing_at: row.last_marketing_at.max(row.brand_marketing_at),
             triggered_at: row.triggered_at,
             last_ordered_at: row.last_ordered_at,
+            has_bought: row.is_bought != 0,
         };
         let paid_available = self.page.ad_account.is_some() && self.page.ad_token.is_some();
         let quiet = self.workspace.quiet_hours.as_ref();

@@ -270,10 +270,10 @@ fn remaining(error: &Value) -> Option<Millis> {
         .map(|s| s * SECOND)
 }
 
-/// A refusal without Meta's error object: something between us and Meta, judged by its status.
+/// A refusal without Meta's error object: something between us and Meta, judged by its status. One
+/// of 500 and above is no refusal (see `graph`): whether Meta acted stays open.
 fn unreadable(status: u16, retry_after: Option<Millis>, usage: Usage) -> ApiError {
     let class = match status {
-        500.. | 408 => Class::RetryLater,
         429 => Class::BackOff,
         401 => Class::ReconnectPage,
         _ => Class::OurBug,
@@ -420,7 +420,6 @@ mod tests {
     #[test]
     fn a_body_that_is_not_metas_is_judged_by_its_status() {
         let class = |status| classify(status, b"<html>", None, Usage::default()).class;
-        assert_eq!(class(502), Class::RetryLater);
         assert_eq!(class(429), Class::BackOff);
         assert_eq!(class(401), Class::ReconnectPage);
         assert_eq!(class(404), Class::OurBug);

@@ -228,6 +228,8 @@ fn optin_kind(optin: &Value) -> EventKind {
         timezone: text(optin, "notification_messages_timezone"),
         expires_at: time(optin, "token_expiry_timestamp"),
         reference: text(optin, "ref"),
+        is_refreshed: text(optin, "user_token_status")
+            .is_some_and(|status| status.eq_ignore_ascii_case("REFRESHED")),
     }
 }
 

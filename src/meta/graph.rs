@@ -73,9 +73,12 @@ impl Client {
 fn read<T: DeserializeOwned>(answer: &Answer) -> Result<(T, Usage), Error> {
     let usage = usage(&answer.headers);
     if !answer.is_success() {
-        // A gateway that gave up waiting does not know whether Meta acted.
-        if answer.status == 504 && !holds_error(answer) {
-            return Err(Error::AnswerLost("a gateway timed out".into()));
+        // Something between us and Meta does not know whether Meta acted.
+        if matches!(answer.status, 408 | 500..) && !holds_error(answer) {
+            let status = answer.status;
+            return Err(Error::AnswerLost(format!(
+                "HTTP {status} that is not Meta's"
+            )));
         }
         return Err(refusal(answer, usage));
     }
@@ -192,6 +195,27 @@ mod tests {
     #[test]
     fn headers_that_cannot_be_read_count_as_no_usage() {
         assert_eq!(usage(&headers("X-App-Usage", "busy")), Usage::default());
+    }
+
+    #[test]
+    fn a_failure_without_metas_own_words_proves_nothing_about_the_call() {
+        let answered = |status: u16, body: &str| {
+            read::<Value>(&Answer {
+                status,
+                headers: HeaderMap::new(),
+                body: body.as_bytes().to_vec(),
+            })
+            .unwrap_err()
+        };
+        for status in [408, 500, 502, 503, 504, 520] {
+            for body in ["", "<html>busy</html>", "{}", r#"{"error":"busy"}"#] {
+                let error = answered(status, body);
+                assert!(matches!(error, Error::AnswerLost(_)), "{status} {body}");
+            }
+            let own = answered(status, r#"{"error":{"code":2,"message":"later"}}"#);
+            assert!(matches!(own, Error::Api(_)), "{status}");
+        }
+        assert!(matches!(answered(429, ""), Error::Api(_)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod errors;
 pub mod graph;
 pub mod login;
 pub mod pages;
+pub mod parts;
 pub mod permissions;
 pub mod send;
 pub mod signed_request;

@@ -55,6 +55,8 @@ pub enum EventKind {
         timezone: Option<String>,
         expires_at: Option<Millis>,
         reference: Option<String>,
+        /// The token is a new one for somebody who had one.
+        is_refreshed: bool,
     },
     /// STOP NOTIFICATIONS.
     Stop {

@@ -220,6 +220,11 @@ fn title(page: &str, nth: usize) -> Option<String> {
     Some(whole.chars().take(TITLE).collect())
 }
 
+/// Whether it is a card of ours that came back, or the `ref` of a link of ours.
+pub fn is_ours(app: &App, text: &str) -> bool {
+    text.starts_with(PAYLOAD) || resolve_reference(&app.keys, text).is_some()
+}
+
 /// The source of an accepted card, and the words that were shown: the link's (named by the card's
 /// payload, else the one the person came through last) and the card's title.
 pub async fn shown(

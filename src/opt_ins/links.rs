@@ -117,8 +117,19 @@ impl Row {
 }
 
 pub async fn create_link(app: &App, ws: WorkspaceId, new: NewLink) -> Result<Link, LinkError> {
+    create_link_as(app, ws, app.ids.next(), new).await
+}
+
+/// Under an id that the caller chose; one that is there already was made by an earlier try and is
+/// left as it is.
+pub async fn create_link_as(
+    app: &App,
+    ws: WorkspaceId,
+    id: LinkId,
+    new: NewLink,
+) -> Result<Link, LinkError> {
     let page = speaking_page(app, ws).await?;
-    insert(app, &page, new, None).await
+    insert(app, &page, id, new, None).await
 }
 
 /// The one link that stands in a place, as `storefront`, for the workspace's Page: found, or made
@@ -138,7 +149,7 @@ pub async fn standing_link(
         source: place.to_owned(),
         ..NewLink::default()
     };
-    match insert(app, &page, new, Some(place)).await {
+    match insert(app, &page, app.ids.next(), new, Some(place)).await {
         Err(error) if error.is_taken() => match standing(app, &page, place).await? {
             Some(link) => Ok(link),
             None => Err(error),
@@ -178,11 +189,11 @@ async fn standing(
 async fn insert(
     app: &App,
     page: &workspaces::Page,
+    id: LinkId,
     new: NewLink,
     standing: Option<&str>,
 ) -> Result<Link, LinkError> {
     let ws = page.workspace;
-    let id: LinkId = app.ids.next();
     let given = new
         .consent_text
         .as_deref()
@@ -201,7 +212,8 @@ async fn insert(
         "INSERT INTO opt_in_links (id, workspace_id, page_id, name, source, slug, consent_text,
              customer_id, email_hash, email_sealed, phone_hash, phone_sealed, checkout_token,
              standing, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+         ON CONFLICT (id) DO NOTHING",
     )
     .bind(id)
     .bind(ws)

@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::clock::Millis;
-use crate::klaviyo::Error;
 use crate::klaviyo::segments::GroupKind;
 use crate::store::clean;
 use crate::store::ids::WorkspaceId;
@@ -117,19 +116,14 @@ pub async fn groups(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<Group>> {
 /// Reads the names of all segments and lists from Klaviyo, so that they can be chosen. Those that
 /// are gone there and that nobody asked for are forgotten here.
 pub async fn refresh_names(app: &App, ws: WorkspaceId) -> anyhow::Result<()> {
-    let Some(auth) = workspaces::klaviyo_auth(app, ws).await? else {
+    if workspaces::klaviyo_auth(app, ws).await?.is_none() {
         return Ok(());
-    };
+    }
     for kind in [GroupKind::Segment, GroupKind::List] {
-        let found = match app.klaviyo.groups(&auth, kind).await {
-            Ok(found) => found,
-            Err(error) => {
-                if let Error::Reconnect(words) = &error {
-                    workspaces::klaviyo_broke(app, ws, words).await?;
-                }
-                return Err(error.into());
-            }
-        };
+        let found = workspaces::ask_klaviyo(app, ws, |auth| async move {
+            app.klaviyo.groups(&auth, kind).await
+        });
+        let found = found.await??;
         let mut tx = app.db.begin().await?;
         let known: Vec<String> = sqlx::query_scalar(
             "SELECT id FROM klaviyo_groups

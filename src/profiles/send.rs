@@ -100,6 +100,7 @@ async fn send_for(app: &App, ws: WorkspaceId) -> anyhow::Result<usize> {
 struct Sender<'a> {
     app: &'a App,
     ws: WorkspaceId,
+    /// As the batch began with it: what it was that Klaviyo does not let write.
     auth: &'a Auth,
     people: &'a HashMap<SubscriberId, Person>,
 }
@@ -109,7 +110,7 @@ impl Sender<'_> {
         if rows.is_empty() {
             return Ok((0, Next::GoOn));
         }
-        match self.post(&rows).await {
+        match self.post(&rows).await? {
             Ok(()) => self.accepted(&rows).await,
             // One bad event fails the whole call: find it by sending singly.
             Err(error) if is_about_the_content(&error) && rows.len() > 1 => {
@@ -123,7 +124,7 @@ impl Sender<'_> {
         let mut count = 0;
         for (i, row) in rows.iter().enumerate() {
             let row = std::slice::from_ref(row);
-            let next = match self.post(row).await {
+            let next = match self.post(row).await? {
                 Ok(()) => {
                     let (accepted, next) = self.accepted(row).await?;
                     count += accepted;
@@ -139,13 +140,17 @@ impl Sender<'_> {
         Ok((count, Next::GoOn))
     }
 
-    async fn post(&self, rows: &[Row]) -> Result<(), Error> {
+    async fn post(&self, rows: &[Row]) -> anyhow::Result<Result<(), Error>> {
         let klaviyo = &self.app.klaviyo;
-        let mut events: Vec<NewEvent> = rows.iter().filter_map(|row| self.event(row)).collect();
-        match events.len() {
-            1 => klaviyo.create_event(self.auth, &events.remove(0)).await,
-            _ => klaviyo.create_events(self.auth, &events).await,
-        }
+        let events: Vec<NewEvent> = rows.iter().filter_map(|row| self.event(row)).collect();
+        let events = events.as_slice();
+        workspaces::ask_klaviyo(self.app, self.ws, |auth| async move {
+            match events {
+                [event] => klaviyo.create_event(&auth, event).await,
+                events => klaviyo.create_events(&auth, events).await,
+            }
+        })
+        .await
     }
 
     fn event(&self, row: &Row) -> Option<NewEvent> {
@@ -167,7 +172,7 @@ impl Sender<'_> {
             .partition(|row| is_about_subscription(&row.metric));
         let mut next = Next::GoOn;
         for (i, row) in subscriptions.iter().enumerate() {
-            match self.describe(row.subscriber_id).await {
+            match self.describe(row.subscriber_id).await? {
                 Ok(()) => done.push(row),
                 Err(error) => {
                     let stopped = self.failed(std::slice::from_ref(*row), error).await?;
@@ -187,14 +192,19 @@ impl Sender<'_> {
     }
 
     /// Brings the profile's Messenger properties up to date, and learns the profile's id.
-    async fn describe(&self, subscriber: SubscriberId) -> Result<(), Error> {
+    async fn describe(&self, subscriber: SubscriberId) -> anyhow::Result<Result<(), Error>> {
         let Some(person) = self.people.get(&subscriber) else {
-            return Ok(());
+            return Ok(Ok(()));
         };
         let klaviyo = &self.app.klaviyo;
-        let profile = klaviyo
-            .upsert_profile(self.auth, &person.key, person.properties.clone())
-            .await?;
+        let described = workspaces::ask_klaviyo(self.app, self.ws, |auth| async move {
+            let properties = person.properties.clone();
+            klaviyo.upsert_profile(&auth, &person.key, properties).await
+        });
+        let profile = match described.await? {
+            Ok(profile) => profile,
+            Err(error) => return Ok(Err(error)),
+        };
         let learned = sqlx::query(
             "UPDATE subscribers SET klaviyo_profile_id = $1
              WHERE workspace_id = $2 AND id = $3 AND klaviyo_profile_id IS NULL
@@ -208,7 +218,7 @@ impl Sender<'_> {
         if let Err(error) = learned {
             tracing::warn!(subscriber.id = %subscriber, %error, "Could not keep the profile's id");
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     async fn failed(&self, rows: &[Row], error: Error) -> anyhow::Result<Next> {
@@ -218,7 +228,11 @@ impl Sender<'_> {
                 postpone(self.app, self.ws, rows, after.max(patience(tries))).await?;
                 Ok(Next::Stop)
             }
-            Error::Reconnect(words) => self.broke(rows, &words).await,
+            // The rows stay: they are sent when the merchant has connected again.
+            Error::Reconnect(_) => {
+                postpone(self.app, self.ws, rows, SECOND).await?;
+                Ok(Next::Stop)
+            }
             Error::Refused {
                 status: 403,
                 detail,
@@ -227,7 +241,9 @@ impl Sender<'_> {
                     "Klaviyo does not let Pagecast write events ({detail}). Connect Klaviyo again \
                      and allow all the permissions that it asks for."
                 );
-                self.broke(rows, &words).await
+                workspaces::klaviyo_broke(self.app, self.ws, self.auth, &words).await?;
+                postpone(self.app, self.ws, rows, SECOND).await?;
+                Ok(Next::Stop)
             }
             Error::Refused { detail, .. } | Error::NotFound(detail) => {
                 tracing::warn!(workspace.id = %self.ws, events = rows.len(), "Klaviyo refused events");
@@ -236,13 +252,6 @@ impl Sender<'_> {
                 Ok(Next::GoOn)
             }
         }
-    }
-
-    /// The rows stay: they are sent when the merchant has connected again.
-    async fn broke(&self, rows: &[Row], words: &str) -> anyhow::Result<Next> {
-        workspaces::klaviyo_broke(self.app, self.ws, words).await?;
-        postpone(self.app, self.ws, rows, SECOND).await?;
-        Ok(Next::Stop)
     }
 }
 

@@ -138,14 +138,11 @@ async fn patiently(app: &App, wanted: &Wanted, next: Option<&str>) -> Result<Mem
             return Err(Stopped::GivenUp);
         }
         // Asked anew for each page: an access token lives shorter than a long pull.
-        let Some(auth) = workspaces::klaviyo_auth(app, wanted.ws).await? else {
-            return Err(Stopped::GivenUp);
-        };
-        let asked = app
-            .klaviyo
-            .members(&auth, wanted.kind, &wanted.id, next)
-            .await;
-        match asked {
+        let asked = workspaces::ask_klaviyo(app, wanted.ws, |auth| async move {
+            let klaviyo = &app.klaviyo;
+            klaviyo.members(&auth, wanted.kind, &wanted.id, next).await
+        });
+        match asked.await? {
             Ok(page) => return Ok(page),
             Err(Error::Retry { after, .. }) if after <= LONGEST_WAIT && waits < WAITS_PER_PAGE => {
                 waits += 1;
@@ -299,14 +296,10 @@ async fn explain(
             "Klaviyo asks to wait. The sync goes on by itself.".to_owned(),
             after.max(SECOND),
         ),
-        Stopped::Klaviyo(Error::Reconnect(words)) => {
-            workspaces::klaviyo_broke(app, wanted.ws, &words).await?;
-            (
-                "Klaviyo no longer accepts the connection. Connect it again in Settings."
-                    .to_owned(),
-                SECOND,
-            )
-        }
+        Stopped::Klaviyo(Error::Reconnect(_)) => (
+            "Klaviyo no longer accepts the connection. Connect it again in Settings.".to_owned(),
+            SECOND,
+        ),
         Stopped::Klaviyo(Error::NotFound(_)) => (
             format!(
                 "Klaviyo no longer has this {}. Choose another one in the audience.",

@@ -93,6 +93,13 @@ pub struct Compliance {
 }
 
 impl Order {
+    /// Since when nothing is earned by it: it was cancelled, or its payment was voided or expired.
+    pub fn lost_at(&self) -> Option<Millis> {
+        let lapsed = matches!(self.financial_status.as_deref(), Some("voided" | "expired"));
+        self.cancelled_at
+            .or_else(|| lapsed.then_some(self.updated_at))
+    }
+
     pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
         let order: Value = serde_json::from_slice(body)?;
         let order_id = id(&order, "id").ok_or(PayloadError::Missing("id"))?;
@@ -285,6 +292,22 @@ mod tests {
         let error = Order::parse(body).unwrap_err();
         assert_eq!(error.to_string(), "the body has no readable `total_price`");
         assert!(matches!(Order::parse(b"{"), Err(PayloadError::NotJson(_))));
+    }
+
+    #[test]
+    fn a_payment_that_lapsed_is_as_good_as_a_cancellation() {
+        let lost_at = |status: &str| {
+            let body = json!({"id": 1, "currency": "USD", "total_price": "5.00",
+                "financial_status": status, "updated_at": "2026-11-21T10:00:00Z"});
+            let order = Order::parse(body.to_string().as_bytes()).unwrap();
+            order.lost_at().map(|at| at == order.updated_at)
+        };
+        for status in ["voided", "expired"] {
+            assert_eq!(lost_at(status), Some(true), "{status}");
+        }
+        for status in ["paid", "pending", "authorized", "refunded"] {
+            assert_eq!(lost_at(status), None, "{status}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
 use sha2::Sha256;
 
 use super::ShopDomain;
@@ -93,15 +94,21 @@ pub fn read_headers(headers: &HeaderMap) -> Result<Headers, MissingHeader> {
     })
 }
 
-/// The shop that the signed body names, where it names one: to be compared with the header's.
-pub fn named_shop(body: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Named {
-        shop_domain: Option<String>,
-        myshopify_domain: Option<String>,
-    }
-    let named: Named = serde_json::from_slice(body).ok()?;
-    named.shop_domain.or(named.myshopify_domain)
+/// A signed text that is no delivery: Shopify signs session tokens and queries with the same secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is not a JSON object")]
+pub struct NotADelivery;
+
+/// The shops that the signed body names, to be compared with the header's. Every body of Shopify's
+/// is a JSON object; anything else was not signed as a delivery.
+pub fn named_shops(body: &[u8]) -> Result<Vec<String>, NotADelivery> {
+    let body: Map<String, Value> = serde_json::from_slice(body).map_err(|_| NotADelivery)?;
+    let names = ["shop_domain", "myshopify_domain"];
+    Ok(names
+        .iter()
+        .filter_map(|name| body.get(*name)?.as_str())
+        .map(str::to_owned)
+        .collect())
 }
 
 fn either<'a>(headers: &'a HeaderMap, classic: &str, newer: &str) -> Option<&'a str> {
@@ -164,9 +171,26 @@ mod tests {
     #[test]
     fn the_body_may_name_its_shop() {
         let body = br#"{"shop_id":1,"shop_domain":"s.myshopify.com"}"#;
-        assert_eq!(named_shop(body).as_deref(), Some("s.myshopify.com"));
+        assert_eq!(named_shops(body).unwrap(), ["s.myshopify.com"]);
         let shop = br#"{"id":1,"domain":"s.example","myshopify_domain":"s.myshopify.com"}"#;
-        assert_eq!(named_shop(shop).as_deref(), Some("s.myshopify.com"));
-        assert_eq!(named_shop(br#"{"id":1}"#), None);
+        assert_eq!(named_shops(shop).unwrap(), ["s.myshopify.com"]);
+        assert!(
+            named_shops(br#"{"id":1,"shop_domain":null}"#)
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn what_else_is_signed_with_the_secret_is_no_delivery() {
+        for body in [
+            "eyJhbGciOiJIUzI1NiJ9.eyJkZXN0IjoiIn0",
+            "shop=s.myshopify.com",
+            "[]",
+            "1",
+            "",
+        ] {
+            assert_eq!(named_shops(body.as_bytes()), Err(NotADelivery), "{body}");
+        }
     }
 }

@@ -350,6 +350,32 @@ pub async fn token_moved(
     Ok(())
 }
 
+/// As [`token_moved`], told by Meta at `at`; one that the person got since then stays. No decision:
+/// who opted out stays out.
+pub async fn token_refreshed(
+    app: &App,
+    conn: &mut Conn,
+    id: SubscriberId,
+    token: &str,
+    expires_at: Option<Millis>,
+    timezone: Option<&str>,
+    at: Millis,
+) -> anyhow::Result<()> {
+    let is_newest = sqlx::query(
+        "UPDATE subscribers SET timezone = COALESCE($2, timezone)
+         WHERE id = $1 AND erased_at IS NULL AND (token IS NULL OR COALESCE(token_seen_at, 0) <= $3)",
+    )
+    .bind(id)
+    .bind(timezone.map(clean))
+    .bind(at)
+    .execute(&mut *conn)
+    .await?;
+    if is_newest.rows_affected() > 0 {
+        token_moved(app, conn, id, token, expires_at).await?;
+    }
+    Ok(())
+}
+
 /// Meta ended this token at our word; one that the person got since then stays.
 pub async fn token_ended(conn: &mut Conn, id: SubscriberId, token: &str) -> sqlx::Result<()> {
     sqlx::query("UPDATE subscribers SET token_enabled = 0 WHERE id = $1 AND token = $2")

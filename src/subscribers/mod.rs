@@ -7,7 +7,9 @@ mod privacy;
 mod search;
 mod tags;
 
-pub use consent::{Consent, Means, OptIn, ledger, opt_in, opt_out, token_ended, token_moved};
+pub use consent::{
+    Consent, Means, OptIn, ledger, opt_in, opt_out, token_ended, token_moved, token_refreshed,
+};
 pub use customers::{Known, customer, link_customer, recognise, save_customer};
 pub use leavers::opt_out_all;
 pub use privacy::{erase_customer, erase_shop, export_customer};

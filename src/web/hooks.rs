@@ -95,7 +95,7 @@ async fn from_shopify(State(app): State<App>, raw: Raw) -> Response {
         triggered_at: headers.triggered_at,
         body: raw.body,
     };
-    keep(&app, arrival).await
+    keep(&app, vec![arrival]).await
 }
 
 #[derive(Deserialize)]
@@ -141,70 +141,31 @@ async fn from_meta(State(app): State<App>, raw: Raw) -> Response {
     if !is_signed {
         return refused(Platform::Meta);
     }
-    let about = About::of(&raw.body);
-    if about.object.as_deref().is_some_and(is_foreign) {
+    let hash = sha256_hex(&raw.body);
+    let delivery = meta::parts::split(raw.body);
+    if delivery.object.as_deref().is_some_and(is_foreign) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let arrival = Arrival {
+    let is_batch = delivery.parts.len() > 1;
+    let parts = delivery.parts.into_iter().enumerate();
+    let arrivals = parts.map(|(index, part)| Arrival {
         platform: Platform::Meta,
-        external_id: sha256_hex(&raw.body),
-        topic: about.topic,
-        account: about.page,
+        external_id: if is_batch {
+            format!("{hash}:{index}")
+        } else {
+            hash.clone()
+        },
+        topic: part.topic,
+        account: part.page,
         triggered_at: None,
-        body: raw.body,
-    };
-    keep(&app, arrival).await
+        body: part.body,
+    });
+    keep(&app, arrivals.collect()).await
 }
 
 /// Meta asks for 404 on objects that nobody subscribed to.
 fn is_foreign(object: &str) -> bool {
     !matches!(object, "page" | "permissions" | "ad_account")
-}
-
-/// What a delivery of Meta's is about, for the list of deliveries: its first entry speaks for all.
-#[derive(Default)]
-struct About {
-    object: Option<String>,
-    page: String,
-    topic: String,
-}
-
-impl About {
-    fn of(body: &[u8]) -> Self {
-        let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else {
-            return Self::default();
-        };
-        let entry = body.pointer("/entry/0");
-        // Entries about permissions are named by a person, who is not to be kept.
-        let is_page = body
-            .get("object")
-            .is_none_or(|object| object != "permissions");
-        let page = match entry.filter(|_| is_page).and_then(|entry| entry.get("id")) {
-            Some(serde_json::Value::String(id)) => id.clone(),
-            Some(serde_json::Value::Number(id)) => id.to_string(),
-            _ => String::new(),
-        };
-        let lists = ["messaging", "standby"];
-        let event = lists
-            .iter()
-            .find_map(|list| entry?.get(list)?.get(0)?.as_object());
-        let telling = event.and_then(|event| {
-            let parties = ["sender", "recipient", "timestamp", "field"];
-            let mut members = event.keys().filter(|key| !parties.contains(&key.as_str()));
-            members.next().cloned()
-        });
-        let field =
-            entry.and_then(|entry| Some(entry.pointer("/changes/0/field")?.as_str()?.to_owned()));
-        let flat = || Some(body.get("field")?.as_str()?.to_owned());
-        Self {
-            object: body
-                .get("object")
-                .and_then(|o| o.as_str())
-                .map(str::to_owned),
-            page,
-            topic: telling.or(field).or_else(flat).unwrap_or_default(),
-        }
-    }
 }
 
 /// A system webhook; each workspace has a secret of its own. An unknown workspace is answered like
@@ -244,7 +205,7 @@ async fn from_klaviyo(State(app): State<App>, Path(workspace): Path<String>, raw
         triggered_at: None,
         body: raw.body,
     };
-    keep(&app, arrival).await
+    keep(&app, vec![arrival]).await
 }
 
 /// A flow's webhook action: unsigned, so it carries the workspace's key.
@@ -272,7 +233,7 @@ async fn from_flow(State(app): State<App>, Path(workspace): Path<String>, raw: R
         triggered_at: None,
         body: raw.body,
     };
-    keep(&app, arrival).await
+    keep(&app, vec![arrival]).await
 }
 
 async fn flow_key(app: &App, workspace: WorkspaceId) -> anyhow::Result<Option<SecretString>> {
@@ -283,8 +244,8 @@ async fn flow_key(app: &App, workspace: WorkspaceId) -> anyhow::Result<Option<Se
 }
 
 /// 200 only once the delivery is in the database: until then its sender must try again.
-async fn keep(app: &App, arrival: Arrival) -> Response {
-    match webhooks::receive(app, arrival).await {
+async fn keep(app: &App, arrivals: Vec<Arrival>) -> Response {
+    match webhooks::receive(app, arrivals).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => unavailable(&error),
     }
@@ -308,15 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_of_metas_is_named_by_its_first_event() {
-        let about = About::of(
-            br#"{"object":"page","entry":[{"id":12,"messaging":[{"sender":{"id":1},"optin":{}}]}]}"#,
-        );
-        assert_eq!((about.page.as_str(), about.topic.as_str()), ("12", "optin"));
-        let about =
-            About::of(br#"{"object":"page","entry":[{"id":"7","changes":[{"field":"feed"}]}]}"#);
-        assert_eq!((about.page.as_str(), about.topic.as_str()), ("7", "feed"));
+    fn only_what_we_subscribed_to_is_ours() {
         assert!(is_foreign("instagram") && !is_foreign("page"));
-        assert_eq!(About::of(b"nonsense").page, "");
     }
 }

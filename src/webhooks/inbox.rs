@@ -25,11 +25,12 @@ pub enum Platform {
     KlaviyoFlow,
 }
 
-/// A delivery whose signature or key was checked.
+/// A delivery, or an entry of one, whose signature or key was checked.
 #[derive(Clone, Debug)]
 pub struct Arrival {
     pub platform: Platform,
-    /// What makes a repeat recognisable: Shopify's webhook id; else a hash of the body.
+    /// What makes a repeat recognisable: Shopify's webhook id; else a hash of the body, with the
+    /// entry's place in it.
     pub external_id: String,
     pub topic: String,
     /// Shop domain, Page id or workspace id: whose it is, as the delivery says.
@@ -78,26 +79,56 @@ impl Platform {
     }
 }
 
-/// Keeps the delivery and nudges; a repeat changes nothing. When this returns, it is durable.
-pub async fn receive(app: &App, arrival: Arrival) -> anyhow::Result<()> {
+/// Keeps a delivery, in as many arrivals as it has parts, and nudges; a repeat changes nothing. When
+/// this returns, it is durable, and never in part.
+pub async fn receive(app: &App, arrivals: Vec<Arrival>) -> anyhow::Result<()> {
     let now = app.clock.now();
-    let platform = arrival.platform;
-    let external_id = match platform {
-        Platform::KlaviyoFlow => match flow_id(app, &arrival.external_id, now).await? {
-            Some(id) => id,
-            None => return Ok(()),
-        },
-        _ => clean(&arrival.external_id),
-    };
+    let mut rows = Vec::new();
+    for arrival in arrivals {
+        let external_id = match arrival.platform {
+            Platform::KlaviyoFlow => match flow_id(app, &arrival.external_id, now).await? {
+                Some(id) => id,
+                None => continue,
+            },
+            _ => clean(&arrival.external_id),
+        };
+        rows.push((arrival.platform, insertion(app, arrival, external_id, now)));
+    }
+    let mut kept = Vec::new();
+    if rows.len() > 1 {
+        let mut tx = app.db.begin().await?;
+        for (platform, insertion) in rows {
+            kept.push((platform, insertion.execute(&mut *tx).await?));
+        }
+        tx.commit().await?;
+    } else {
+        for (platform, insertion) in rows {
+            kept.push((platform, insertion.execute(app.db.writer()).await?));
+        }
+    }
+    kept.retain(|(_, kept)| kept.rows_affected() > 0);
+    for (platform, _) in &kept {
+        telemetry::webhook(platform.as_str(), "kept");
+        app.queue.nudge(platform.job());
+    }
+    Ok(())
+}
+
+fn insertion(
+    app: &App,
+    arrival: Arrival,
+    external_id: String,
+    now: Millis,
+) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
     let (encoding, payload) = as_text(arrival.body);
-    let kept = sqlx::query(
+    sqlx::query(
         "INSERT INTO webhooks (id, platform, external_id, topic, account, triggered_at, encoding,
              payload, received_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (platform, external_id) DO NOTHING",
     )
     .bind(app.ids.next::<WebhookId>())
-    .bind(platform.as_str())
+    .bind(arrival.platform.as_str())
     .bind(external_id)
     .bind(clean(&arrival.topic))
     .bind(clean(&arrival.account))
@@ -105,13 +136,6 @@ pub async fn receive(app: &App, arrival: Arrival) -> anyhow::Result<()> {
     .bind(encoding)
     .bind(payload)
     .bind(now)
-    .execute(app.db.writer())
-    .await?;
-    if kept.rows_affected() > 0 {
-        telemetry::webhook(platform.as_str(), "kept");
-        app.queue.nudge(platform.job());
-    }
-    Ok(())
 }
 
 /// Numbers the stretches of [`FLOW_REPEATS`]: two calls of one stretch are the same, and so are

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::automations::{self, Happening};
+use crate::klaviyo::Error;
 use crate::klaviyo::segments::Member;
 use crate::klaviyo::webhooks::{FlowEvent, SystemEvent, parse_flow, parse_system};
-use crate::klaviyo::{Auth, Error};
 use crate::store::Conn;
 use crate::store::ids::{SubscriberId, WorkspaceId};
 use crate::subscribers::{self, Known};
@@ -258,25 +258,22 @@ async fn look_up(
         return Ok(HashMap::new());
     }
     // Without a connection nothing more can be learned; what is known already still counts.
-    let Some(auth) = workspaces::klaviyo_auth(app, ws).await? else {
+    if workspaces::klaviyo_auth(app, ws).await?.is_none() {
         return Ok(HashMap::new());
-    };
+    }
     let answers: Vec<_> = stream::iter(unknown)
-        .map(|id| ask(app, &auth, id))
+        .map(|id| ask(app, ws, id))
         .buffer_unordered(ASK_AT_ONCE)
         .collect()
         .await;
     let mut profiles = HashMap::new();
     for answer in answers {
-        match answer {
+        match answer? {
             Ok(Some((id, profile))) => {
                 profiles.insert(id, profile);
             }
             Ok(None) => {}
-            Err(Error::Reconnect(words)) => {
-                workspaces::klaviyo_broke(app, ws, &words).await?;
-                return Ok(profiles);
-            }
+            Err(Error::Reconnect(_)) => return Ok(profiles),
             Err(error @ Error::Retry { .. }) => {
                 return Err(anyhow::Error::from(error)
                     .context("ask who a profile is")
@@ -288,12 +285,20 @@ async fn look_up(
     Ok(profiles)
 }
 
-async fn ask(app: &App, auth: &Auth, id: String) -> Result<Option<(String, Member)>, Error> {
-    match app.klaviyo.profile(auth, &id).await {
+async fn ask(
+    app: &App,
+    ws: WorkspaceId,
+    id: String,
+) -> anyhow::Result<Result<Option<(String, Member)>, Error>> {
+    let wanted = id.as_str();
+    let asked = workspaces::ask_klaviyo(app, ws, |auth| async move {
+        app.klaviyo.profile(&auth, wanted).await
+    });
+    Ok(match asked.await? {
         Ok(profile) => Ok(profile.map(|profile| (id, profile))),
         Err(Error::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
-    }
+    })
 }
 
 /// The last part of `event:<integration>.<metric_slug>`, as automations keep their key.

@@ -28,6 +28,8 @@ pub(super) async fn read(app: &App, delivery: &Delivery) -> Result<Vec<Event>, T
         if event.at <= 0 {
             event.at = delivery.received_at;
         }
+        // Meta's clock may be ahead of ours; nobody acted in the future.
+        event.at = event.at.min(delivery.received_at.max(app.clock.now()));
         if let EventKind::Policy { blocked: true, .. } = &event.kind {
             let page = {
                 let mut conn = app.db.acquire().await?;
@@ -37,7 +39,7 @@ pub(super) async fn read(app: &App, delivery: &Delivery) -> Result<Vec<Event>, T
                 let words = "Meta has blocked this Page from sending messages. Open the Page's \
                              Support Inbox on Facebook to see why and to ask for a review; \
                              nothing is sent until Meta lifts the block.";
-                workspaces::page_blocked(app, page.id, words).await?;
+                workspaces::page_blocked(app, page.id, event.at, words).await?;
             }
         }
     }
@@ -68,14 +70,12 @@ pub(super) async fn apply(
         };
         let Some(page) = page else { continue };
         done.workspace.get_or_insert(page.workspace);
-        // Meta's clock may be ahead of ours; nobody acted in the future.
-        let at = event.at.min(delivery.received_at.max(app.clock.now()));
         let mut person = Person {
             app,
             conn: &mut *conn,
             page,
             psid: event.psid.as_deref(),
-            at,
+            at: event.at,
             done: &mut done,
         };
         person.understand(&event.kind).await?;
@@ -133,7 +133,7 @@ impl Person<'_> {
             | EventKind::Marketing { .. } => self.receipt(kind).await,
             EventKind::Policy { blocked: false, .. } => {
                 self.done.pages.insert(self.page.id);
-                workspaces::page_unblocked(self.conn, self.page.id).await
+                workspaces::page_unblocked(self.conn, self.page.id, self.at).await
             }
             EventKind::Policy { .. }
             | EventKind::Reaction { .. }
@@ -272,6 +272,7 @@ impl Person<'_> {
             timezone,
             expires_at,
             reference,
+            is_refreshed,
         } = kind
         else {
             return Ok(());
@@ -280,6 +281,23 @@ impl Person<'_> {
             return Ok(());
         };
         let (app, page, at) = (self.app, self.page, self.at);
+        let answers_us = [payload, reference]
+            .into_iter()
+            .flatten()
+            .any(|text| opt_ins::is_ours(app, text));
+        if *is_refreshed && !answers_us {
+            // Meta gave the token another name; the person has decided nothing by that.
+            return subscribers::token_refreshed(
+                app,
+                self.conn,
+                id,
+                token,
+                *expires_at,
+                timezone.as_deref(),
+                at,
+            )
+            .await;
+        }
         let (source, text_shown) = opt_ins::shown(
             app,
             self.conn,

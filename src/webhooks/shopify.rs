@@ -7,7 +7,7 @@ use crate::attribution::{record_order, record_refund};
 use crate::automations::{self, Happening};
 use crate::shopify::money::decimal;
 use crate::shopify::payloads::{Checkout, Customer, Order, Product, Refund, ScopesUpdate};
-use crate::shopify::webhooks::named_shop;
+use crate::shopify::webhooks::named_shops;
 use crate::store::Conn;
 use crate::store::ids::WorkspaceId;
 use crate::subscribers::{self, Known};
@@ -21,8 +21,10 @@ pub(super) async fn apply(
     delivery: &Delivery,
 ) -> Result<Understood, Trouble> {
     // Only the body is signed: where it names the shop, the headers must agree.
-    if let Some(named) = named_shop(&delivery.body)
-        && !named.eq_ignore_ascii_case(&delivery.account)
+    let named = named_shops(&delivery.body).map_err(Trouble::unreadable)?;
+    if named
+        .iter()
+        .any(|named| !named.eq_ignore_ascii_case(&delivery.account))
     {
         let words = "The body names another shop than the headers; nothing was done.";
         return Err(Trouble::Unreadable(words.to_owned()));
@@ -58,6 +60,12 @@ pub(super) async fn apply(
             subscribers::save_customer(app, conn, shop.workspace, &known(&customer), at).await?;
         }
         "app/uninstalled" => {
+            // Whatever else was signed once must not end an installation: this body names its shop.
+            if named.is_empty() {
+                let words =
+                    "The body does not name the shop that removed the app; nothing was done.";
+                return Err(Trouble::Unreadable(words.to_owned()));
+            }
             let at = delivery.triggered_at.unwrap_or(delivery.received_at);
             if !workspaces::shop_uninstalled(conn, shop.id, at).await? {
                 done.remark = Some(
@@ -116,7 +124,7 @@ async fn order(
         }
     }
     record_order(app, conn, ws, &order).await?;
-    if delivery.topic != "orders/paid" || order.cancelled_at.is_some() {
+    if delivery.topic != "orders/paid" || order.lost_at().is_some() {
         return Ok(());
     }
     for subscriber in subscribers::recognise(app, conn, ws, &buyer).await? {

@@ -1,22 +1,17 @@
-//! A workspace's Klaviyo account: a private key, or OAuth tokens that one worker at a time renews.
+//! A workspace's Klaviyo account: connected, set up, and told apart from the one before.
 
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::klaviyo_tokens::{ask_klaviyo, klaviyo_auth};
 use super::set_up::Left;
 use crate::app::App;
-use crate::clock::{MINUTE, Millis, SECOND};
-use crate::klaviyo::oauth::Tokens;
+use crate::clock::SECOND;
 use crate::klaviyo::{Auth, Error};
 use crate::store::ids::WorkspaceId;
 use crate::store::{clean, sealed};
-
-/// An access token with less than this left is renewed before it is used.
-const RENEW_BEFORE: Millis = 5 * MINUTE;
-/// How long one worker may be at renewing before another tries.
-const RENEWAL_LEASE: Millis = 30 * SECOND;
 
 /// Our own events, as topics spell them: subscribing to them would be a loop.
 const OUR_METRICS: &[&str] = &[
@@ -140,29 +135,32 @@ async fn set_up_webhook(app: &App, ws: WorkspaceId, auth: &Auth, left: &mut Left
 /// The sweep's way through what connecting left undone.
 pub(super) async fn set_up_again(app: &App, ws: WorkspaceId) -> anyhow::Result<()> {
     let mut left = Left::default();
-    let auth = match klaviyo_auth(app, ws).await {
-        Ok(Some(auth)) => auth,
-        Ok(None) => return Ok(()),
-        Err(error) => {
-            tracing::warn!(workspace.id = %ws, "Klaviyo gave no access token: {error:#}");
-            left.soon();
-            return keep_left(app, ws, left).await;
-        }
-    };
-    match account(app, &auth, &mut left).await {
-        Ok(None) => {}
-        Ok(Some(account)) => {
+    let asked = ask_klaviyo(app, ws, |auth| async move {
+        patiently(|| app.klaviyo.account(&auth)).await
+    });
+    match asked.await {
+        Ok(Ok(account)) => {
             sqlx::query("UPDATE klaviyo_accounts SET account_id = $2 WHERE workspace_id = $1")
                 .bind(ws)
                 .bind(clean(&account))
                 .execute(app.db.writer())
                 .await?;
         }
-        Err(_) => {
-            let words = "Klaviyo no longer accepts the connection. Connect the account again.";
-            return klaviyo_broke(app, ws, words).await;
+        // Broken, which is said where it was found out.
+        Ok(Err(Error::Reconnect(_))) => return Ok(()),
+        Ok(Err(error)) => {
+            tracing::warn!(workspace.id = %ws, "The Klaviyo account could not be read: {error}");
+            wait(&mut left, &error);
+        }
+        Err(error) => {
+            tracing::warn!(workspace.id = %ws, "Klaviyo gave no access token: {error:#}");
+            left.soon();
+            return keep_left(app, ws, left).await;
         }
     }
+    let Some(auth) = klaviyo_auth(app, ws).await? else {
+        return Ok(());
+    };
     set_up_webhook(app, ws, &auth, &mut left).await;
     keep_left(app, ws, left).await
 }
@@ -270,118 +268,6 @@ fn plain(error: &Error) -> anyhow::Error {
     }
 }
 
-/// How to speak for this workspace to Klaviyo, refreshed if need be; `None` if not connected or
-/// in need of reconnection.
-pub async fn klaviyo_auth(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Auth>> {
-    // Somebody else may be renewing: then wait for what they get.
-    for _ in 0..60 {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT private_key_sealed, refresh_token_sealed, access_token_sealed, \
-                    access_expires_at, state \
-             FROM klaviyo_accounts WHERE workspace_id = $1",
-        )
-        .bind(ws)
-        .fetch_optional(app.db.pool())
-        .await?;
-        let Some(row) = row.filter(|row| row.state == "active") else {
-            return Ok(None);
-        };
-        if let Some(key) = &row.private_key_sealed {
-            let key = app.keys.open(&context("private_key", ws), key)?;
-            return Ok(Some(Auth::PrivateKey(key)));
-        }
-        let left = row.access_expires_at.unwrap_or(0) - app.clock.now();
-        if left < RENEW_BEFORE && begin_renewal(app, ws).await? {
-            let refresh = row.refresh_token_sealed.context("no refresh token kept")?;
-            let refresh = app.keys.open(&context("refresh_token", ws), &refresh)?;
-            return renew(app, ws, &refresh).await;
-        }
-        if left > 10 * SECOND
-            && let Some(access) = &row.access_token_sealed
-        {
-            let access = app.keys.open(&context("access_token", ws), access)?;
-            return Ok(Some(Auth::Bearer(access)));
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    Err(anyhow!(
-        "another worker's renewal of the Klaviyo token did not end"
-    ))
-}
-
-/// Takes the lease on renewing: an `UPDATE` that only one can win, on either engine, and no
-/// database lock is held while Klaviyo is spoken to.
-async fn begin_renewal(app: &App, ws: WorkspaceId) -> anyhow::Result<bool> {
-    let now = app.clock.now();
-    let won = sqlx::query(
-        "UPDATE klaviyo_accounts SET renewing_until = $2 \
-         WHERE workspace_id = $1 AND renewing_until <= $3 \
-           AND (access_expires_at IS NULL OR access_expires_at < $4)",
-    )
-    .bind(ws)
-    .bind(now + RENEWAL_LEASE)
-    .bind(now)
-    .bind(now + RENEW_BEFORE)
-    .execute(app.db.writer())
-    .await?;
-    Ok(won.rows_affected() == 1)
-}
-
-async fn renew(app: &App, ws: WorkspaceId, refresh: &SecretString) -> anyhow::Result<Option<Auth>> {
-    match app.klaviyo.refresh(refresh).await {
-        Ok(tokens) => {
-            keep_tokens(app, ws, &tokens).await?;
-            Ok(Some(Auth::Bearer(tokens.access)))
-        }
-        Err(Error::Reconnect(_)) => {
-            let words = "Klaviyo no longer accepts the connection. Connect the account again.";
-            klaviyo_broke(app, ws, words).await?;
-            Ok(None)
-        }
-        Err(error) => {
-            // The lease ends at once, so that the next in line need not wait for it.
-            sqlx::query("UPDATE klaviyo_accounts SET renewing_until = 0 WHERE workspace_id = $1")
-                .bind(ws)
-                .execute(app.db.writer())
-                .await?;
-            Err(error).context("renew the Klaviyo token")
-        }
-    }
-}
-
-/// Whatever comes back is stored: Klaviyo may or may not hand out a new refresh token.
-async fn keep_tokens(app: &App, ws: WorkspaceId, tokens: &Tokens) -> anyhow::Result<()> {
-    let seal = |column: &str, value: &SecretString| {
-        app.keys.seal(&context(column, ws), value.expose_secret())
-    };
-    sqlx::query(
-        "UPDATE klaviyo_accounts SET refresh_token_sealed = $2, access_token_sealed = $3, \
-           access_expires_at = $4, renewing_until = 0, state = 'active', attention = NULL \
-         WHERE workspace_id = $1",
-    )
-    .bind(ws)
-    .bind(seal("refresh_token", &tokens.refresh)?)
-    .bind(seal("access_token", &tokens.access)?)
-    .bind(app.clock.now() + tokens.expires_in)
-    .execute(app.db.writer())
-    .await
-    .context("keep the Klaviyo tokens")?;
-    Ok(())
-}
-
-/// Marks the Klaviyo connection as in trouble.
-pub async fn klaviyo_broke(app: &App, ws: WorkspaceId, words: &str) -> anyhow::Result<()> {
-    sqlx::query(
-        "UPDATE klaviyo_accounts SET state = 'needs_reconnect', attention = $2, \
-           renewing_until = 0 WHERE workspace_id = $1",
-    )
-    .bind(ws)
-    .bind(clean(words))
-    .execute(app.db.writer())
-    .await?;
-    Ok(())
-}
-
 /// `(state, attention)` of the Klaviyo connection, if there is one.
 pub async fn klaviyo_state(
     app: &App,
@@ -412,16 +298,7 @@ pub async fn klaviyo_webhook_secret(
         .transpose()
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    private_key_sealed: Option<String>,
-    refresh_token_sealed: Option<String>,
-    access_token_sealed: Option<String>,
-    access_expires_at: Option<i64>,
-    state: String,
-}
-
-fn context(column: &str, ws: WorkspaceId) -> String {
+pub(super) fn context(column: &str, ws: WorkspaceId) -> String {
     format!("klaviyo_accounts.{column}:{ws}")
 }
 

@@ -9,6 +9,7 @@ mod health;
 mod installs;
 mod invitations;
 mod klaviyo;
+mod klaviyo_tokens;
 mod logins;
 mod meta_people;
 mod pages;
@@ -36,10 +37,8 @@ pub use installs::{OpenError, Opening, open_shop};
 pub use invitations::{
     invitation, invitation_holds, invitation_used, invite, open_invitations, withdraw_invitations,
 };
-pub use klaviyo::{
-    KlaviyoSecret, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
-    klaviyo_webhook_secret,
-};
+pub use klaviyo::{KlaviyoSecret, connect_klaviyo, klaviyo_state, klaviyo_webhook_secret};
+pub use klaviyo_tokens::{ask_klaviyo, klaviyo_auth, klaviyo_broke};
 pub use logins::{Arrival, Login, LoginError, begin_login, choosing, logins};
 pub use meta_people::{Deletion, delete_person, deletion, person_changed, person_removed_app};
 pub use pages::{ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, pages};
@@ -128,23 +127,36 @@ pub async fn all(app: &App) -> anyhow::Result<Vec<Workspace>> {
     Ok(rows.into_iter().map(Workspace::from).collect())
 }
 
-/// Stores name, time zone, quiet hours, cap and window; the caller checked them.
-pub async fn save(app: &App, workspace: &Workspace) -> anyhow::Result<()> {
-    let (start, end) = workspace.quiet_hours.clone().unzip();
-    sqlx::query(
-        "UPDATE workspaces SET name = $2, timezone = $3, quiet_start = $4, quiet_end = $5, \
-         cap_hours = $6, attribution_window_days = $7 WHERE id = $1",
+/// Stores of name, time zone, quiet hours, cap and window what the caller changed (and checked)
+/// between `before` and `after`: what somebody else saved meanwhile stays. How it stands now.
+pub async fn save(app: &App, before: &Workspace, after: &Workspace) -> anyhow::Result<Workspace> {
+    fn new<T: PartialEq>(before: T, after: T) -> Option<T> {
+        (before != after).then_some(after)
+    }
+    let (start, end) = after.quiet_hours.clone().unzip();
+    let row: Row = sqlx::query_as(
+        "UPDATE workspaces SET name = COALESCE($2, name), timezone = COALESCE($3, timezone), \
+           quiet_start = CASE WHEN $4 = 1 THEN $5 ELSE quiet_start END, \
+           quiet_end = CASE WHEN $4 = 1 THEN $6 ELSE quiet_end END, \
+           cap_hours = COALESCE($7, cap_hours), \
+           attribution_window_days = COALESCE($8, attribution_window_days) \
+         WHERE id = $1 \
+         RETURNING id, name, timezone, quiet_start, quiet_end, cap_hours, attribution_window_days",
     )
-    .bind(workspace.id)
-    .bind(clean(&workspace.name))
-    .bind(clean(&workspace.timezone))
+    .bind(after.id)
+    .bind(new(&before.name, &after.name).map(|name| clean(name)))
+    .bind(new(&before.timezone, &after.timezone).map(|zone| clean(zone)))
+    .bind(i64::from(before.quiet_hours != after.quiet_hours))
     .bind(start)
     .bind(end)
-    .bind(workspace.cap_hours)
-    .bind(workspace.attribution_window_days)
-    .execute(app.db.writer())
+    .bind(new(before.cap_hours, after.cap_hours))
+    .bind(new(
+        before.attribution_window_days,
+        after.attribution_window_days,
+    ))
+    .fetch_one(app.db.writer())
     .await?;
-    Ok(())
+    Ok(row.into())
 }
 
 /// The value of `X-Pagecast-Key` for this workspace.

@@ -186,8 +186,21 @@ fn opting_in_stopping_and_resuming_are_told_apart_however_the_status_is_spelled(
         timezone: Some("Asia/Manila".into()),
         expires_at: Some(1_800_000_000_000),
         reference: Some("r".into()),
+        is_refreshed: false,
     };
     assert_eq!(accepted, expected);
+    let refreshed = optin(
+        json!({"type": "notification_messages", "notification_messages_token": "991",
+        "user_token_status": "REFRESHED"}),
+    );
+    assert!(matches!(
+        refreshed,
+        EventKind::OptIn {
+            is_refreshed: true,
+            payload: None,
+            ..
+        }
+    ));
     let status = |status: &str| {
         optin(
             json!({"type": "notification_messages", "notification_messages_token": "991",

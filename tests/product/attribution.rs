@@ -108,6 +108,23 @@ async fn a_cancelled_order_is_taken_back_whole_and_stays_cancelled() {
 }
 
 #[tokio::test]
+async fn a_payment_that_was_voided_or_expired_earns_nothing_for_good() {
+    let world = World::new().await;
+    let ws = world.workspace().await;
+    for (id, status) in [(1, "voided"), (2, "expired")] {
+        let mut lapsed = order(id, 7, 4_000, NOW);
+        world.pays(ws, &lapsed).await;
+        assert_eq!(orders(&world, ws).await[0].refunded, 0);
+        lapsed.financial_status = Some(status.to_owned());
+        lapsed.updated_at = NOW + MINUTE;
+        world.pays(ws, &lapsed).await;
+        assert_eq!(orders(&world, ws).await[0].refunded, 4_000, "{status}");
+        assert_eq!(orders(&world, ws).await[0].cancelled_at, Some(NOW + MINUTE));
+    }
+    world.adds_up(ws).await;
+}
+
+#[tokio::test]
 async fn currencies_stay_apart() {
     let world = World::new().await;
     let ws = world.workspace().await;

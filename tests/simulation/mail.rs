@@ -96,7 +96,7 @@ impl World {
             body: letter.body.into_bytes(),
         };
         let app = self.merchant.app.clone();
-        let kept = self.merchant.does(webhooks::receive(&app, arrival));
+        let kept = self.merchant.does(webhooks::receive(&app, vec![arrival]));
         if let Err(error) = kept {
             self.violated(format!("a webhook was not kept: {error:#}"));
         }

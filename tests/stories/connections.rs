@@ -198,3 +198,24 @@ story! {
         assert_eq!(workspaces::authenticate(app, &token).await.unwrap(), None);
     }
 }
+
+story! {
+    async fn settings_saved_at_the_same_time_do_not_undo_each_other(story: &mut Story) {
+        let app = &story.app;
+        let seen = workspaces::find(app, story.workspace).await.unwrap().unwrap();
+        let mut mine = seen.clone();
+        mine.quiet_hours = Some(("22:00".to_owned(), "08:00".to_owned()));
+        mine.cap_hours = 48;
+        workspaces::save(app, &seen, &mine).await.unwrap();
+        let mut theirs = seen.clone();
+        theirs.timezone = "Asia/Manila".to_owned();
+        let now = workspaces::save(app, &seen, &theirs).await.unwrap();
+        assert_eq!(now.quiet_hours, mine.quiet_hours);
+        assert_eq!((now.cap_hours, now.timezone.as_str()), (48, "Asia/Manila"));
+        let mut cleared = now.clone();
+        cleared.quiet_hours = None;
+        workspaces::save(app, &now, &cleared).await.unwrap();
+        let now = workspaces::find(app, story.workspace).await.unwrap().unwrap();
+        assert_eq!((now.quiet_hours, now.cap_hours, now.name), (None, 48, seen.name));
+    }
+}

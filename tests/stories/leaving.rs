@@ -101,3 +101,31 @@ story! {
         assert_eq!(left, 0);
     }
 }
+
+story! {
+    async fn an_opt_out_in_the_admin_is_told_to_meta_too(story: &mut Story) {
+        let ana = story.subscriber("Ana").await;
+        let link = pagecast::workspaces::login_link(&story.app, story.workspace).await.unwrap();
+        let (_, token) = link.url.split_once("token=").unwrap();
+        let here = ("sec-fetch-site", "same-origin");
+        let signed_in = story.http.post(format!("{}/app/sign-in", story.url))
+            .header(here.0, here.1)
+            .form(&[("token", token)])
+            .send()
+            .await
+            .unwrap();
+        let cookie = signed_in.headers()["set-cookie"].to_str().unwrap();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let id = story.id_of(&ana).await;
+        let pressed = story.http.post(format!("{}/app/subscribers/{id}/opt-out", story.url))
+            .header("cookie", cookie)
+            .header(here.0, here.1)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(pressed.status(), 303);
+        assert_eq!(status(story, &ana).await, "opted_out");
+        story.minutes_pass(3).await;
+        assert!(!is_usable(story, &ana), "Meta must know");
+    }
+}

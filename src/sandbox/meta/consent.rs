@@ -132,6 +132,7 @@ impl Meta {
             page_id: human.page_id.clone(),
             created_at: now,
             stopped: false,
+            timezone: "America/New_York".to_owned(),
             last_paid_at: None,
         };
         state.subscriptions.insert(token.clone(), subscription);

@@ -117,6 +117,15 @@ impl Meta {
         }
     }
 
+    /// What Meta's list of tokens says of the person's clock; New York's where nobody says otherwise.
+    pub fn keeps_time_of(&self, person: &Person, timezone: &str) {
+        let mut state = self.state();
+        let theirs = state.subscriptions.values_mut();
+        for subscription in theirs.filter(|subscription| subscription.psid == person.psid) {
+            timezone.clone_into(&mut subscription.timezone);
+        }
+    }
+
     /// Opens an m.me link. In a new thread that is the tap on Get Started, in an existing one a
     /// referral; both open the window.
     ///

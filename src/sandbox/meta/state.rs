@@ -86,6 +86,7 @@ pub(super) struct Subscription {
     pub(super) page_id: String,
     pub(super) created_at: Millis,
     pub(super) stopped: bool,
+    pub(super) timezone: String,
     pub(super) last_paid_at: Option<Millis>,
 }
 

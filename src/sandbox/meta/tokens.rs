@@ -130,7 +130,7 @@ fn token_row(s: &Subscription, fields: &[String]) -> Value {
         "token_expiry_timestamp": s.created_at + 3650 * DAY,
         "user_token_status": "NOT_REFRESHED",
         "topic_title": "Updates and promotions",
-        "notification_messages_timezone": "America/New_York",
+        "notification_messages_timezone": s.timezone,
         "next_eligible_time": next,
         "next_eligible_time_for_paid_messaging": next,
     });

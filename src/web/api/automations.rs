@@ -12,6 +12,7 @@ use crate::clock::rfc3339;
 use crate::store::ids::AutomationId;
 use crate::web::Web;
 use crate::web::api::access::Caller;
+use crate::web::api::idempotency::NewId;
 use crate::web::api::problem::Problem;
 use crate::web::api::request::{Body, Id, Params, cursor};
 use crate::web::api::shapes::{Listed, Outcome};
@@ -94,6 +95,7 @@ async fn counted(
 pub(super) async fn create_automation(
     State(web): State<Web>,
     caller: Caller,
+    id: NewId,
     Body(new): Body<NewAutomation>,
 ) -> Result<(StatusCode, Json<Automation>), Problem> {
     let draft = automations::Draft {
@@ -103,7 +105,7 @@ pub(super) async fn create_automation(
         stop_on_order: new.stop_on_order.unwrap_or(true),
         status: new.status.unwrap_or_else(|| "on".to_owned()),
     };
-    let automation = automations::create(&web.app, caller.0, draft).await?;
+    let automation = automations::create_as(&web.app, caller.0, id.get(), draft).await?;
     let answer = counted(&web, caller, automation).await?;
     Ok((StatusCode::CREATED, answer))
 }

@@ -15,6 +15,7 @@ use crate::delivery::Message;
 use crate::store::ids::{CampaignId, SubscriberId};
 use crate::web::Web;
 use crate::web::api::access::Caller;
+use crate::web::api::idempotency::NewId;
 use crate::web::api::problem::Problem;
 use crate::web::api::request::{Body, Id, Params, cursor};
 use crate::web::api::schedule::{self, NewSchedule, Schedule};
@@ -135,6 +136,7 @@ pub(super) async fn counted(
 pub(super) async fn create_campaign(
     State(web): State<Web>,
     caller: Caller,
+    id: NewId,
     Body(new): Body<NewCampaign>,
 ) -> Result<(StatusCode, Json<Campaign>), Problem> {
     let when = match &new.schedule {
@@ -149,10 +151,10 @@ pub(super) async fn create_campaign(
         utm: new.utm.unwrap_or_default().into_iter().collect(),
     };
     let campaign = match when {
-        Some(when) => campaigns::create_scheduled(&web.app, caller.0, draft, when)
+        Some(when) => campaigns::create_scheduled(&web.app, caller.0, id.get(), draft, when)
             .await
             .map_err(|error| schedule::refused(error, "/schedule"))?,
-        None => campaigns::create(&web.app, caller.0, draft).await?,
+        None => campaigns::create_as(&web.app, caller.0, id.get(), draft).await?,
     };
     let answer = counted(&web, caller, campaign).await?;
     Ok((StatusCode::CREATED, answer))
@@ -357,6 +359,7 @@ pub(super) async fn test_campaign(
     State(web): State<Web>,
     caller: Caller,
     Id(id): Id<CampaignId>,
+    origin: NewId,
     Body(test): Body<TestSend>,
 ) -> Result<Json<TestSent>, Problem> {
     campaigns::find(&web.app, caller.0, id).await?;
@@ -366,7 +369,7 @@ pub(super) async fn test_campaign(
             "There is no such subscriber.",
         ));
     };
-    let message = campaigns::test_send(&web.app, caller.0, id, to).await?;
+    let message = campaigns::test_send(&web.app, caller.0, id, to, origin.get()).await?;
     Ok(Json(TestSent {
         message_id: message.to_string(),
     }))

@@ -1,9 +1,13 @@
 //! `Idempotency-Key`: a POST that is sent again with its key is answered again and done once.
 //! A row without an answer is a request under way; it holds for a minute, so that a process that
-//! died in the middle does not keep the key for ever.
+//! died in the middle does not keep the key for ever. What a request makes has its id from the row,
+//! so whoever takes the key over after a crash finds it made.
+
+use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -33,9 +37,14 @@ struct Keyed {
     fingerprint: String,
 }
 
+/// The id of what this request makes. Of a request with a key it is always the same, so what is
+/// there under it was made by an earlier try.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewId(i64);
+
 enum Claim {
-    /// Do it; the moment names our claim.
-    Ours(Millis),
+    /// Do it, under this id; the moment names our claim.
+    Ours(Millis, NewId),
     Answered(StatusCode, String),
     UnderWay,
     OtherRequest,
@@ -67,8 +76,8 @@ pub(super) async fn once(
         key,
         fingerprint: fingerprint(&parts.uri.to_string(), &bytes),
     };
-    let claimed = match claim(&web.app, &keyed).await? {
-        Claim::Ours(at) => at,
+    let (claimed, new_id) = match claim(&web.app, &keyed).await? {
+        Claim::Ours(at, new_id) => (at, new_id),
         Claim::Answered(status, body) => return Ok(again(status, body)),
         Claim::UnderWay => {
             return Err(Problem::conflict(
@@ -84,7 +93,8 @@ pub(super) async fn once(
         }
     };
     // Done to its end even if the caller hangs up: else its repeat would find it half done.
-    let request = Request::from_parts(parts, Body::from(bytes));
+    let mut request = Request::from_parts(parts, Body::from(bytes));
+    request.extensions_mut().insert(new_id);
     let app = web.app.clone();
     let work = web.app.tasks.spawn(async move {
         let response = next.run(request).await;
@@ -93,6 +103,21 @@ pub(super) async fn once(
     match work.await {
         Ok(response) => response,
         Err(_) => Err(Problem::internal()),
+    }
+}
+
+impl NewId {
+    pub(super) fn get<T: From<i64>>(self) -> T {
+        T::from(self.0)
+    }
+}
+
+impl FromRequestParts<Web> for NewId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Infallible> {
+        let given = parts.extensions.get::<Self>().copied();
+        Ok(given.unwrap_or_else(|| Self(web.app.ids.next())))
     }
 }
 
@@ -105,21 +130,24 @@ fn fingerprint(uri: &str, body: &[u8]) -> String {
 
 async fn claim(app: &App, keyed: &Keyed) -> anyhow::Result<Claim> {
     let now = app.clock.now();
+    let fresh: i64 = app.ids.next();
     let inserted = sqlx::query(
-        "INSERT INTO idempotency_keys (workspace_id, key, fingerprint, created_at)
-         VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        "INSERT INTO idempotency_keys (workspace_id, key, fingerprint, created_at, new_id)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
     )
     .bind(keyed.ws)
     .bind(&keyed.key)
     .bind(&keyed.fingerprint)
     .bind(now)
+    .bind(fresh)
     .execute(app.db.writer())
     .await?;
     if inserted.rows_affected() == 1 {
-        return Ok(Claim::Ours(now));
+        return Ok(Claim::Ours(now, NewId(fresh)));
     }
-    let row: Option<(String, Option<i64>, Option<String>, Millis)> = sqlx::query_as(
-        "SELECT fingerprint, status, body, created_at FROM idempotency_keys
+    type Row = (String, Option<i64>, Option<String>, Millis, Option<i64>);
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT fingerprint, status, body, created_at, new_id FROM idempotency_keys
          WHERE workspace_id = $1 AND key = $2",
     )
     .bind(keyed.ws)
@@ -127,7 +155,7 @@ async fn claim(app: &App, keyed: &Keyed) -> anyhow::Result<Claim> {
     .fetch_optional(app.db.pool())
     .await?;
     // Gone between the two statements: whoever had it failed, and the caller may ask again.
-    let Some((fingerprint, status, body, created_at)) = row else {
+    let Some((fingerprint, status, body, created_at, new_id)) = row else {
         return Ok(Claim::UnderWay);
     };
     let age = now - created_at;
@@ -144,8 +172,10 @@ async fn claim(app: &App, keyed: &Keyed) -> anyhow::Result<Claim> {
     if age < LEASE {
         return Ok(Claim::UnderWay);
     }
+    let new_id = new_id.filter(|_| age <= KEPT).unwrap_or(fresh);
     let taken = sqlx::query(
-        "UPDATE idempotency_keys SET fingerprint = $3, status = NULL, body = NULL, created_at = $4
+        "UPDATE idempotency_keys SET fingerprint = $3, status = NULL, body = NULL, created_at = $4,
+             new_id = $6
          WHERE workspace_id = $1 AND key = $2 AND created_at = $5",
     )
     .bind(keyed.ws)
@@ -153,10 +183,11 @@ async fn claim(app: &App, keyed: &Keyed) -> anyhow::Result<Claim> {
     .bind(&keyed.fingerprint)
     .bind(now)
     .bind(created_at)
+    .bind(new_id)
     .execute(app.db.writer())
     .await?;
     Ok(if taken.rows_affected() == 1 {
-        Claim::Ours(now)
+        Claim::Ours(now, NewId(new_id))
     } else {
         Claim::UnderWay
     })

@@ -13,6 +13,7 @@ use crate::store::sealed::{email_hash, phone_hash};
 use crate::subscribers::Known;
 use crate::web::Web;
 use crate::web::api::access::Caller;
+use crate::web::api::idempotency::NewId;
 use crate::web::api::problem::{FieldError, Problem};
 use crate::web::api::request::Body;
 
@@ -92,9 +93,10 @@ impl From<opt_ins::Link> for OptInLink {
 pub(super) async fn create_opt_in_link(
     State(web): State<Web>,
     caller: Caller,
+    id: NewId,
     Body(new): Body<NewOptInLink>,
 ) -> Result<(StatusCode, Json<OptInLink>), Problem> {
-    let link = opt_ins::create_link(&web.app, caller.0, checked(new)?).await?;
+    let link = opt_ins::create_link_as(&web.app, caller.0, id.get(), checked(new)?).await?;
     Ok((StatusCode::CREATED, Json(link.into())))
 }
 

@@ -21,7 +21,8 @@ pub(super) struct NewSchedule {
     /// IANA name; the workspace's when absent.
     #[schema(example = "America/Los_Angeles")]
     timezone: Option<String>,
-    /// At the same wall-clock time in each subscriber's own zone.
+    /// At the same wall-clock time in each subscriber's own zone. Where it is over by more than the
+    /// limit, they are skipped (`too_late`).
     in_subscriber_timezone: Option<bool>,
     /// Later than this it does not start by itself; 60 when absent.
     late_limit_minutes: Option<i64>,

@@ -104,12 +104,13 @@ pub(super) async fn change_settings(
     caller: Caller,
     Body(patch): Body<SettingsPatch>,
 ) -> Result<Json<Settings>, Problem> {
-    let mut workspace = own(&web, caller).await?;
+    let before = own(&web, caller).await?;
+    let mut workspace = before.clone();
     let wrong = apply(&mut workspace, patch);
     if !wrong.is_empty() {
         return Err(Problem::fields(wrong));
     }
-    workspaces::save(&web.app, &workspace).await?;
+    let workspace = workspaces::save(&web.app, &before, &workspace).await?;
     shown(&web, workspace).await
 }
 

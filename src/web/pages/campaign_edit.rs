@@ -457,7 +457,7 @@ async fn test(
                  (sub_…).",
             )
         })?;
-    campaigns::test_send(&web.app, session.ws(), campaign.id, to)
+    campaigns::test_send(&web.app, session.ws(), campaign.id, to, web.app.ids.next())
         .await
         .map_err(of_campaign)?;
     let path = format!("/app/campaigns/{}/edit", campaign.id);

@@ -108,7 +108,7 @@ async fn save(State(web): State<Web>, session: Session, Form(fields): Form<Field
         let settings = drawn(&web, &session, draft).await?;
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &settings);
     };
-    workspaces::save(&web.app, &workspace).await?;
+    workspaces::save(&web.app, &session.workspace, &workspace).await?;
     Ok(see_other_saying("/app/settings", "Settings saved"))
 }
 

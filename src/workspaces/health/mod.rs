@@ -153,9 +153,27 @@ pub async fn page_needs_reconnect(app: &App, id: PageRowId, words: &str) -> anyh
     in_trouble(app, id, Trouble::Access, words).await
 }
 
-/// Meta blocked the Page; only Meta lifts that.
-pub async fn page_blocked(app: &App, id: PageRowId, words: &str) -> anyhow::Result<()> {
-    in_trouble(app, id, Trouble::Blocked, words).await
+/// Meta blocked the Page at `at`; only Meta lifts that. What Meta said later stands.
+pub async fn page_blocked(app: &App, id: PageRowId, at: Millis, words: &str) -> anyhow::Result<()> {
+    let is_old: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM pages WHERE id = $1 AND policy_at > $2")
+            .bind(id)
+            .bind(at)
+            .fetch_optional(app.db.pool())
+            .await?;
+    if is_old.is_some() {
+        return Ok(());
+    }
+    in_trouble(app, id, Trouble::Blocked, words).await?;
+    // Last: a crash before it leaves the block to be told again.
+    sqlx::query(
+        "UPDATE pages SET policy_at = $2 WHERE id = $1 AND (policy_at IS NULL OR policy_at < $2)",
+    )
+    .bind(id)
+    .bind(at)
+    .execute(app.db.writer())
+    .await?;
+    Ok(())
 }
 
 /// A block stands above any other trouble, and trouble that goes on is not counted again.
@@ -205,13 +223,14 @@ async fn in_trouble(app: &App, id: PageRowId, trouble: Trouble, words: &str) -> 
     Ok(())
 }
 
-/// Meta lifted its block: the Page may send again.
-pub async fn page_unblocked(conn: &mut Conn, id: PageRowId) -> anyhow::Result<()> {
+/// Meta lifted its block at `at`: the Page may send again, unless Meta said otherwise later.
+pub async fn page_unblocked(conn: &mut Conn, id: PageRowId, at: Millis) -> anyhow::Result<()> {
     sqlx::query(
-        "UPDATE pages SET state = 'active', attention = NULL, trouble = NULL \
-         WHERE id = $1 AND disconnected_at IS NULL",
+        "UPDATE pages SET state = 'active', attention = NULL, trouble = NULL, policy_at = $2 \
+         WHERE id = $1 AND disconnected_at IS NULL AND (policy_at IS NULL OR policy_at < $2)",
     )
     .bind(id)
+    .bind(at)
     .execute(conn)
     .await?;
     Ok(())

@@ -50,14 +50,83 @@ async fn a_key_whose_request_is_under_way_waits_for_a_minute() {
             .await
     };
     assert_eq!(post().await.status, 201);
-    // As a process left it that died in the middle.
-    sqlx::query("UPDATE idempotency_keys SET status = NULL, body = NULL")
-        .execute(caller.app.db.writer())
-        .await
-        .unwrap();
+    caller.died_before_it_answered().await;
     let waiting = post().await;
     assert_problem(&waiting, 409);
     assert!(waiting.headers.contains_key(header::RETRY_AFTER));
     caller.app.clock.advance(2 * MINUTE);
     assert_eq!(post().await.status, 201);
+}
+
+impl Caller {
+    /// What was asked is done, and the process died before it wrote the answer down.
+    async fn died_before_it_answered(&self) {
+        sqlx::query("UPDATE idempotency_keys SET status = NULL, body = NULL")
+            .execute(self.app.db.writer())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_before_a_crash_is_not_made_again_by_the_repeat() {
+    let caller = Caller::new().await;
+    let subscriber = caller.has_a_subscriber().await;
+    let mut scheduled = campaign();
+    scheduled["schedule"] = json!({"at": "2026-11-25T10:00:00Z"});
+    let automation = json!({"name": "Hello", "trigger": {"kind": "opted_in"},
+        "steps": [{"wait_minutes": 0, "message": {"kind": "text", "text": "Hello"}}]});
+    let calls = [
+        ("/campaigns", campaign(), "campaigns", 1),
+        ("/campaigns", scheduled, "campaigns", 2),
+        ("/automations", automation, "automations", 1),
+        (
+            "/opt-in-links",
+            json!({"name": "Till", "source": "qr"}),
+            "opt_in_links",
+            1,
+        ),
+    ];
+    let count = async |table: &str| -> i64 {
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_one(caller.app.db.pool())
+            .await
+            .unwrap()
+    };
+    for (i, (path, body, table, rows)) in calls.iter().enumerate() {
+        let key = format!("k{i}");
+        let post = async || {
+            caller
+                .keyed(Method::POST, path, Some(body), Some(&key))
+                .await
+        };
+        let first = post().await;
+        assert_eq!(first.status, 201, "{path}: {}", first.body);
+        caller.died_before_it_answered().await;
+        caller.app.clock.advance(2 * MINUTE);
+        let again = post().await;
+        assert_eq!(again.status, 201, "{path}: {}", again.body);
+        assert!(!again.headers.contains_key("Idempotency-Replayed"));
+        assert_eq!(again.body, first.body, "{path}");
+        assert_eq!(count(table).await, *rows, "{path}");
+        // Now it is answered.
+        let replayed = post().await;
+        assert_eq!(replayed.headers["Idempotency-Replayed"], "true");
+        assert_eq!(replayed.body, first.body);
+    }
+    let made = caller.get("/campaigns").await.body["data"][1]["id"].clone();
+    let path = format!("/campaigns/{}/test", made.as_str().unwrap());
+    let body = json!({"subscriber_id": subscriber});
+    let test = async || {
+        caller
+            .keyed(Method::POST, &path, Some(&body), Some("t"))
+            .await
+    };
+    let first = test().await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    caller.died_before_it_answered().await;
+    caller.app.clock.advance(2 * MINUTE);
+    assert_eq!(test().await.body, first.body);
+    assert_eq!(count("messages").await, 1);
 }

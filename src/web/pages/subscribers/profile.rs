@@ -12,9 +12,10 @@ use crate::analytics::{self, LogEntry};
 use crate::app::App;
 use crate::attribution::{self, Order, OrderFilter};
 use crate::clock::{DAY, HOUR};
-use crate::store::ids::{RequestId, SubscriberId};
+use crate::opt_ins;
+use crate::store::ids::SubscriberId;
 use crate::store::page::{Cursor, MAX_LIMIT};
-use crate::subscribers::{self, Consent, Means, Status, Subscriber};
+use crate::subscribers::{self, Consent, Status, Subscriber};
 use crate::web::Web;
 use crate::web::pages::answer::{Answer, page, page_with, see_other_saying};
 use crate::web::pages::error::Error;
@@ -108,19 +109,7 @@ pub(super) async fn opt_out(
 ) -> Answer {
     let app = &web.app;
     let subscriber = find(app, &session, &id).await?;
-    // One press of the button is one decision: the key is of this request only.
-    let key = format!("admin:{}", app.ids.next::<RequestId>());
-    let mut tx = app.db.begin().await?;
-    subscribers::opt_out(
-        app,
-        &mut tx,
-        subscriber.id,
-        Means::Merchant,
-        app.clock.now(),
-        &key,
-    )
-    .await?;
-    tx.commit().await?;
+    opt_ins::take_out(app, session.workspace.id, subscriber.id).await?;
     Ok(see_other_saying(
         &format!("/app/subscribers/{}", subscriber.id),
         &format!("{} is opted out", name(&subscriber)),
