@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use crate::app::App;
 use crate::clock::Millis;
-use crate::opt_ins::reference;
+use crate::opt_ins::{Language, reference};
 use crate::store::clean;
 use crate::store::ids::{LinkId, PageRowId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
@@ -121,25 +121,44 @@ pub async fn create_link(app: &App, ws: WorkspaceId, new: NewLink) -> Result<Lin
     insert(app, &page, new, None).await
 }
 
-/// The one link that stands in a place, as `storefront`, for the workspace's Page: found, or made
-/// when it is first asked for.
+/// The one link that stands in a place, as `storefront`, for the workspace's Page and in a
+/// language: found, or made when it is first asked for.
 pub async fn standing_link(
     app: &App,
     ws: WorkspaceId,
     place: &'static str,
     name: &'static str,
+    language: Language,
 ) -> Result<Link, LinkError> {
     let page = speaking_page(app, ws).await?;
-    if let Some(link) = standing(app, &page, place).await? {
-        return Ok(link);
-    }
+    let (name, stands) = match language {
+        Language::English => (name.to_owned(), place.to_owned()),
+        other => (
+            format!("{name} ({})", other.own_name()),
+            format!("{place}:{}", other.code()),
+        ),
+    };
     let new = NewLink {
-        name: name.to_owned(),
+        name,
         source: place.to_owned(),
+        consent_text: Some(language.consent(&page.name)),
         ..NewLink::default()
     };
-    match insert(app, &page, new, Some(place)).await {
-        Err(error) if error.is_taken() => match standing(app, &page, place).await? {
+    find_or_make(app, &page, &stands, new).await
+}
+
+/// The Page's link that stands under this key; made when there is none.
+pub(super) async fn find_or_make(
+    app: &App,
+    page: &workspaces::Page,
+    stands: &str,
+    new: NewLink,
+) -> Result<Link, LinkError> {
+    if let Some(link) = standing(app, page, stands).await? {
+        return Ok(link);
+    }
+    match insert(app, page, new, Some(stands)).await {
+        Err(error) if error.is_taken() => match standing(app, page, stands).await? {
             Some(link) => Ok(link),
             None => Err(error),
         },
@@ -148,7 +167,10 @@ pub async fn standing_link(
 }
 
 /// The Page that new links lead to.
-async fn speaking_page(app: &App, ws: WorkspaceId) -> Result<workspaces::Page, LinkError> {
+pub(super) async fn speaking_page(
+    app: &App,
+    ws: WorkspaceId,
+) -> Result<workspaces::Page, LinkError> {
     let mut pages = workspaces::pages(app, ws).await?;
     if pages.is_empty() {
         return Err(LinkError::NoPage);
@@ -188,7 +210,7 @@ async fn insert(
         .as_deref()
         .map(str::trim)
         .filter(|text| !text.is_empty());
-    let text = given.map_or_else(|| default_consent_text(&page.name), clean);
+    let text = given.map_or_else(|| Language::English.consent(&page.name), clean);
     let seal = |field: &str, value: Option<&String>| {
         value
             .map(|value| {
@@ -224,14 +246,6 @@ async fn insert(
         Some(link) => Ok(link),
         None => Err(LinkError::Other(anyhow::anyhow!("the link is gone again"))),
     }
-}
-
-/// Who writes, what, how often, and how to stop.
-fn default_consent_text(page: &str) -> String {
-    format!(
-        "Yes, send me offers and news from {page} on Messenger, at most one message a day. I can \
-         write STOP at any time."
-    )
 }
 
 /// Readable, and impossible to guess from another.

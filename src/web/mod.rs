@@ -1,7 +1,9 @@
 //! HTTP: one router, thin handlers.
 
 pub mod api;
+pub mod extensions;
 pub mod hooks;
+mod limits;
 pub mod ops;
 pub mod pages;
 pub mod proxy;
@@ -27,6 +29,7 @@ pub fn router(web: Web) -> Router {
         .merge(hooks::router())
         .merge(public::router())
         .merge(proxy::router())
+        .merge(extensions::router())
         .merge(api::router(&web))
         .merge(pages::router(&web))
         .with_state(web)

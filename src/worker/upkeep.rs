@@ -31,6 +31,11 @@ const RETENTION: &[(Millis, &str)] = &[
          (SELECT workspace_id, key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)",
     ),
     (
+        7 * DAY,
+        "DELETE FROM pixel_hints WHERE (workspace_id, event_id) IN \
+         (SELECT workspace_id, event_id FROM pixel_hints WHERE at < $1 LIMIT $2)",
+    ),
+    (
         30 * DAY,
         "DELETE FROM klaviyo_outbox WHERE id IN \
          (SELECT id FROM klaviyo_outbox WHERE sent_at < $1 LIMIT $2)",
@@ -62,6 +67,7 @@ pub(super) async fn run(app: &App) -> anyhow::Result<()> {
         workspaces::set_up_due(app).await,
         opt_ins::tell_due(app).await,
         workspaces::renew_idle_shops(app).await,
+        workspaces::place_pixels(app).await,
         tallies::add_up_joins(app).await,
         tallies::recount_due(app).await,
         subscribers::key_names(app).await,

@@ -5,6 +5,7 @@ mod access;
 mod installs;
 mod klaviyo;
 mod pages;
+mod pixel;
 mod set_up;
 mod shop_tokens;
 mod shops;
@@ -22,6 +23,7 @@ pub use pages::{
     ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, page_needs_reconnect,
     page_unblocked, pages,
 };
+pub use pixel::place_pixels;
 pub use set_up::set_up_due;
 pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};
 pub use shops::{

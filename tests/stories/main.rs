@@ -13,6 +13,7 @@ mod crash;
 mod delivery;
 mod embedded;
 mod embedded_browser;
+mod extensions;
 mod faults;
 mod inbox;
 mod leaving;
