@@ -84,6 +84,24 @@ pub async fn link_for_buyer(
     Ok(BuyersWay::Link(Box::new(link)))
 }
 
+/// Whether this customer of the shop is written to by the Page that speaks for it.
+pub async fn is_customer_subscribed(
+    app: &App,
+    ws: WorkspaceId,
+    customer_id: &str,
+) -> anyhow::Result<bool> {
+    let page = match speaking_page(app, ws).await {
+        Ok(page) => page,
+        Err(LinkError::NoPage) => return Ok(false),
+        Err(LinkError::Other(error)) => return Err(error),
+    };
+    let buyer = Buyer {
+        customer_id: Some(customer_id.to_owned()),
+        checkout_token: None,
+    };
+    Ok(is_subscribed(app, &page, &buyer).await?)
+}
+
 async fn is_subscribed(
     app: &App,
     page: &workspaces::Page,

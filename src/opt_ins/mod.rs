@@ -11,7 +11,7 @@ mod token_list;
 mod words;
 
 pub use arrive::{arrive, ask_again, shown};
-pub use buyers::{Buyer, BuyersWay, knows_checkout, link_for_buyer};
+pub use buyers::{Buyer, BuyersWay, is_customer_subscribed, knows_checkout, link_for_buyer};
 pub use leave::{SECOND_THOUGHTS, owe, take_out, tell_due};
 pub use links::{Link, LinkError, NewLink, create_link, link, link_by_slug, links, standing_link};
 pub use reference::{reference, resolve_reference};

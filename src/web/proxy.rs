@@ -1,6 +1,6 @@
 //! The app proxy: what the storefront asks us through the shop's own domain. Shopify's signature
-//! is checked before any parameter is read; answers are the same for every shopper, so they may be
-//! kept, and hold nothing about anybody.
+//! is checked before any parameter is read. What is the same for every shopper may be kept; about
+//! anybody there is one word only, for the one whom Shopify says is signed in.
 
 use axum::extract::{Extension, OriginalUri, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -39,6 +39,7 @@ pub fn router() -> Router<Web> {
     Router::new()
         .route("/proxy/config", get(config))
         .route("/proxy/opt-in", get(opt_in))
+        .route("/proxy/me", get(me))
         .route("/proxy", get(unknown))
         .route("/proxy/{*path}", get(unknown))
         .layer(Extension(ByShop::new(BURST, A_SECOND)))
@@ -121,6 +122,24 @@ async fn opt_in(
         Err(LinkError::NoPage) => Err(Refusal::Unknown("the shop has no Page to write from")),
         Err(LinkError::Other(error)) => Err(error.into()),
     }
+}
+
+/// Whether the shopper who is signed in gets messages already and need not be asked.
+async fn me(
+    State(web): State<Web>,
+    Extension(limits): Extension<ByShop>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Refusal> {
+    let (query, shop) = admitted(&web.app, &limits, uri.query()).await?;
+    let customer = parameter(&query, "logged_in_customer_id").filter(|id| !id.is_empty());
+    let subscribed = match customer {
+        Some(id) => opt_ins::is_customer_subscribed(&web.app, shop.workspace, id).await?,
+        None => false,
+    };
+    let mut response = Json(json!({ "subscribed": subscribed })).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 async fn unknown(
