@@ -11,6 +11,7 @@ const TYPES = {
   checkbox: [], color: [], image_picker: [], text: [], textarea: [], url: [],
   number: [], radio: ['options'], select: ['options'], range: ['min', 'max', 'step', 'default'],
 };
+const TEMPLATES = ['article', 'blog', 'cart', 'collection', 'index', 'page', 'product', 'search'];
 const LONGEST_NAME = 25;
 
 export function schemas() {
@@ -38,6 +39,9 @@ export function schemas() {
     if (!TARGETS.includes(schema.target)) problem(`there is no target ${schema.target}.`);
     for (const member of ['javascript', 'stylesheet']) {
       if (schema[member] && !existsSync(join(THEME, 'assets', schema[member]))) problem(`assets/${schema[member]} is not there.`);
+    }
+    for (const template of schema.enabled_on?.templates ?? []) {
+      if (!TEMPLATES.includes(template)) problem(`there is no template ${template}.`);
     }
     const ids = new Set();
     for (const setting of schema.settings ?? []) {

@@ -79,6 +79,7 @@ pub async fn link_for_buyer(
             ..Known::default()
         },
         checkout_token: buyer.checkout_token.clone(),
+        about: None,
     };
     let link = find_or_make(app, &page, &format!("buyer:{}", hex::encode(mac)), new).await?;
     Ok(BuyersWay::Link(Box::new(link)))

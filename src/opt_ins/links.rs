@@ -22,6 +22,8 @@ pub struct NewLink {
     pub consent_text: Option<String>,
     pub known: Known,
     pub checkout_token: Option<String>,
+    /// A variant that is sold out, whose return is to be told in this language.
+    pub about: Option<(String, Language)>,
 }
 
 #[derive(Clone, Debug)]
@@ -222,8 +224,8 @@ async fn insert(
     sqlx::query(
         "INSERT INTO opt_in_links (id, workspace_id, page_id, name, source, slug, consent_text,
              customer_id, email_hash, email_sealed, phone_hash, phone_sealed, checkout_token,
-             standing, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             standing, created_at, variant_id, language)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(id)
     .bind(ws)
@@ -240,6 +242,8 @@ async fn insert(
     .bind(new.checkout_token.as_deref().map(clean))
     .bind(standing)
     .bind(app.clock.now())
+    .bind(new.about.as_ref().map(|(variant, _)| clean(variant)))
+    .bind(new.about.as_ref().map(|(_, language)| language.code()))
     .execute(app.db.writer())
     .await?;
     match link(app, ws, id).await? {
@@ -271,12 +275,12 @@ fn slug(name: &str) -> String {
     }
 }
 
-/// Newest first; links made for one known person are left out.
+/// Newest first; links made for one known person or one thing are left out.
 pub async fn links(app: &App, ws: WorkspaceId, cursor: Cursor) -> anyhow::Result<Page<Link>> {
     let sql = format!(
         "{SELECT} WHERE l.workspace_id = $1 AND l.id < $2 AND l.archived_at IS NULL
            AND l.customer_id IS NULL AND l.email_hash IS NULL AND l.phone_hash IS NULL
-           AND l.checkout_token IS NULL
+           AND l.checkout_token IS NULL AND l.variant_id IS NULL
          ORDER BY l.id DESC LIMIT $3"
     );
     let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -315,6 +319,7 @@ pub(super) struct Arrived {
     pub(super) consent_text: String,
     pub(super) known: Known,
     pub(super) checkout_token: Option<String>,
+    pub(super) about: Option<(String, Language)>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -325,6 +330,8 @@ struct KnownRow {
     email_sealed: Option<String>,
     phone_sealed: Option<String>,
     checkout_token: Option<String>,
+    variant_id: Option<String>,
+    language: Option<String>,
 }
 
 /// The link, if it belongs to this Page.
@@ -335,7 +342,8 @@ pub(super) async fn arrived(
     id: LinkId,
 ) -> anyhow::Result<Option<Arrived>> {
     let row: Option<KnownRow> = sqlx::query_as(
-        "SELECT source, consent_text, customer_id, email_sealed, phone_sealed, checkout_token
+        "SELECT source, consent_text, customer_id, email_sealed, phone_sealed, checkout_token,
+             variant_id, language
          FROM opt_in_links WHERE id = $1 AND page_id = $2",
     )
     .bind(id)
@@ -360,5 +368,9 @@ pub(super) async fn arrived(
             ..Known::default()
         },
         checkout_token: row.checkout_token,
+        about: row.variant_id.map(|variant| {
+            let language = row.language.as_deref().unwrap_or_default();
+            (variant, Language::of_locale(language))
+        }),
     }))
 }

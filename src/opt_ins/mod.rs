@@ -7,6 +7,7 @@ mod leave;
 mod links;
 mod reference;
 mod resync;
+mod stock;
 mod token_list;
 mod words;
 
@@ -16,4 +17,7 @@ pub use leave::{SECOND_THOUGHTS, owe, take_out, tell_due};
 pub use links::{Link, LinkError, NewLink, create_link, link, link_by_slug, links, standing_link};
 pub use reference::{reference, resolve_reference};
 pub use resync::{lists_read, resync_due, resync_page};
+pub use stock::{
+    Watch, Watched, back_since, came_back, stock_link, take_watches, told, watch_variant, watched,
+};
 pub use words::Language;

@@ -75,6 +75,31 @@ impl Language {
             ),
         }
     }
+
+    /// As [`Self::consent`], of somebody who waits for one thing to come back.
+    pub(super) fn stock_consent(self, page: &str) -> String {
+        let first = match self {
+            Self::English => "Tell me on Messenger when this is back.",
+            Self::German => "Sagt mir über Messenger Bescheid, wenn es wieder da ist.",
+            Self::French => "Prévenez-moi sur Messenger dès le retour de cet article.",
+            Self::Spanish => "Avisadme por Messenger cuando vuelva a estar disponible.",
+            Self::Italian => "Avvisatemi su Messenger quando torna disponibile.",
+        };
+        format!("{first} {}", self.consent(page))
+    }
+
+    /// To somebody who asked and is subscribed already.
+    pub(super) fn stock_heard(self, title: &str) -> String {
+        match self {
+            Self::English => format!("We will tell you here when {title} is back."),
+            Self::German => format!("Wir sagen dir hier Bescheid, wenn {title} wieder da ist."),
+            Self::French => format!("Nous vous préviendrons ici dès le retour de {title}."),
+            Self::Spanish => {
+                format!("Te avisaremos aquí cuando {title} vuelva a estar disponible.")
+            }
+            Self::Italian => format!("Ti avviseremo qui quando {title} tornerà disponibile."),
+        }
+    }
 }
 
 #[cfg(test)]

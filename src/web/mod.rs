@@ -9,6 +9,7 @@ pub mod pages;
 pub mod proxy;
 pub mod public;
 mod qr;
+mod stock;
 
 use axum::Router;
 

@@ -16,6 +16,7 @@ use crate::shopify::ShopDomain;
 use crate::shopify::auth::{SignedQuery, Verifier};
 use crate::web::Web;
 use crate::web::limits::Limits;
+use crate::web::stock::stock;
 use crate::workspaces::{self, Shop};
 
 /// A storefront may keep an answer this long.
@@ -33,13 +34,14 @@ const PLACES: [(&str, &str); 3] = [
 ];
 
 /// Only a signed call reaches a bucket, so nobody else can empty it.
-type ByShop = Limits<ShopDomain>;
+pub(super) type ByShop = Limits<ShopDomain>;
 
 pub fn router() -> Router<Web> {
     Router::new()
         .route("/proxy/config", get(config))
         .route("/proxy/opt-in", get(opt_in))
         .route("/proxy/me", get(me))
+        .route("/proxy/stock", get(stock))
         .route("/proxy", get(unknown))
         .route("/proxy/{*path}", get(unknown))
         .layer(Extension(ByShop::new(BURST, A_SECOND)))
@@ -47,7 +49,7 @@ pub fn router() -> Router<Web> {
 
 /// How one signs up, in the words that have to be shown beside it.
 #[derive(Serialize)]
-struct OptIn {
+pub(super) struct OptIn {
     source: String,
     /// Opens Messenger.
     url: String,
@@ -71,7 +73,7 @@ impl From<Link> for OptIn {
 }
 
 /// Why a call gets no answer.
-enum Refusal {
+pub(super) enum Refusal {
     Unsigned,
     TooMany,
     Unknown(&'static str),
@@ -151,7 +153,7 @@ async fn unknown(
     Err(Refusal::Unknown("there is nothing at this address"))
 }
 
-fn parameter<'a>(query: &'a SignedQuery, name: &str) -> Option<&'a str> {
+pub(super) fn parameter<'a>(query: &'a SignedQuery, name: &str) -> Option<&'a str> {
     let mut pairs = query.parameters.iter();
     pairs
         .find(|(key, _)| key == name)
@@ -159,12 +161,12 @@ fn parameter<'a>(query: &'a SignedQuery, name: &str) -> Option<&'a str> {
 }
 
 /// In which language to ask (`?locale=`).
-fn language(query: &SignedQuery) -> Language {
+pub(super) fn language(query: &SignedQuery) -> Language {
     Language::of_locale(parameter(query, "locale").unwrap_or_default())
 }
 
 /// The signed query and the installed shop it names.
-async fn admitted(
+pub(super) async fn admitted(
     app: &App,
     limits: &ByShop,
     raw_query: Option<&str>,
@@ -182,7 +184,7 @@ async fn admitted(
     Ok((query, shop))
 }
 
-fn kept(body: &impl Serialize) -> Response {
+pub(super) fn kept(body: &impl Serialize) -> Response {
     let mut response = Json(body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(KEEP));

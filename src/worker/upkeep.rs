@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::clock::{DAY, HOUR, Millis};
-use crate::{attribution, delivery, opt_ins, subscribers, tallies, workspaces};
+use crate::{attribution, delivery, opt_ins, subscribers, tallies, webhooks, workspaces};
 
 /// Rows that go in one statement, so that no lock is held for long.
 const BATCH: i64 = 2_000;
@@ -68,6 +68,7 @@ pub(super) async fn run(app: &App) -> anyhow::Result<()> {
         opt_ins::tell_due(app).await,
         workspaces::renew_idle_shops(app).await,
         workspaces::place_pixels(app).await,
+        webhooks::tell_watchers(app).await,
         tallies::add_up_joins(app).await,
         tallies::recount_due(app).await,
         subscribers::key_names(app).await,

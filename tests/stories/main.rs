@@ -6,6 +6,7 @@
 mod support;
 
 mod automations;
+mod back_in_stock;
 mod browser;
 mod campaigns;
 mod connections;

@@ -236,3 +236,43 @@ test('words from outside are text, never markup', async () => {
   expect(embed.querySelector('img')).toBeNull();
   expect(embed.querySelector('[data-pagecast-consent]')!.textContent).toBe(consent_text);
 });
+
+/** A product page with the block, one variant sold out; what the proxy was asked. */
+function product(chosen: string, answer: unknown = { opt_in: FOUND }) {
+  document.body.innerHTML = `
+    <form action="/de/cart/add"><input name="id" value="${chosen}"></form>
+    <div id="stock" data-pagecast="stock" data-sold-out="2,3" data-variant="1" data-locale="de"
+      class="pagecast-block"><a data-pagecast-link>Tell me</a><p data-pagecast-consent></p></div>`;
+  const fetch = vi.fn<(url: string) => Promise<Response>>(async () => new Response(JSON.stringify(answer)));
+  vi.stubGlobal('fetch', fetch);
+  delete (window as { pagecastLoaded?: boolean }).pagecastLoaded;
+  new Function(SCRIPT)();
+  const field = document.querySelector('input')!;
+  const chooses = async (variant: string) => {
+    field.dispatchEvent(new Event('change', { bubbles: true }));
+    field.value = variant;
+    await seconds(0);
+  };
+  return { fetch, chooses, stock: document.getElementById('stock')! };
+}
+
+test('what is sold out can be asked for, what can be bought cannot', async () => {
+  const { stock, chooses, fetch } = product('1');
+  await seconds(0);
+  expect(stock.className).toBe('pagecast-block pagecast-block--none');
+  expect(fetch).not.toHaveBeenCalled();
+  await chooses('2');
+  expect(stock.className).toBe('pagecast-block pagecast-block--ready');
+  expect(fetch.mock.calls.map(([url]) => url)).toEqual(['/apps/pagecast/stock?variant=2&locale=de']);
+  expect(stock.querySelector('a')!.href).toBe(FOUND.url);
+  expect(stock.querySelector('p')!.textContent).toBe(FOUND.consent_text);
+  await chooses('1');
+  expect(stock.className).toBe('pagecast-block pagecast-block--none');
+});
+
+test('where nobody would be told nothing is offered', async () => {
+  const { stock } = product('3', { opt_in: null });
+  await seconds(0);
+  expect(stock.className).toBe('pagecast-block');
+  expect(stock.querySelector('a')!.hasAttribute('href')).toBe(false);
+});

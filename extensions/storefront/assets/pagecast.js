@@ -31,13 +31,15 @@
   };
 
   /* The same for everybody, so it is asked for once a page. Nothing but Messenger is opened. */
-  let way;
-  const wayIn = (locale) => {
-    way ||= ask(`config?locale=${encodeURIComponent(locale)}`)
+  const find = (path) =>
+    ask(path)
       .then(({ opt_in: found }) =>
         found && String(found.url).startsWith('https://m.me/') && found.consent_text ? found : null,
       )
       .catch(() => null);
+  let way;
+  const wayIn = (locale) => {
+    way ||= find(`config?locale=${encodeURIComponent(locale)}`);
     return way;
   };
 
@@ -149,11 +151,39 @@
     }
   };
 
+  /* "Tell me when it is back", for the variant that is chosen, while it is sold out. */
+  const stock = (root) => {
+    const soldOut = root.dataset.soldOut.split(',');
+    let chosen;
+    const look = async () => {
+      const field = document.querySelector('form[action*="/cart/add"] [name="id"]');
+      const variant = (field && field.value) || root.dataset.variant;
+      if (variant === chosen) return;
+      chosen = variant;
+      const isOut = soldOut.includes(variant);
+      root.classList.remove('pagecast-block--ready');
+      root.classList.toggle('pagecast-block--none', !isOut);
+      if (!isOut) return;
+      const locale = encodeURIComponent(root.dataset.locale);
+      const found = await find(`stock?variant=${encodeURIComponent(variant)}&locale=${locale}`);
+      if (chosen !== variant) return;
+      if (found) {
+        fill(root, found);
+        root.classList.add('pagecast-block--ready');
+      }
+      root.querySelectorAll('[data-pagecast-hint]').forEach((hint) => {
+        hint.hidden = Boolean(found);
+      });
+    };
+    /* Themes write the chosen variant into the form after the event. */
+    document.addEventListener('change', () => setTimeout(look));
+    look();
+  };
+
   const start = (within) => {
     within.querySelectorAll('[data-pagecast]:not([data-pagecast-started])').forEach((root) => {
       root.setAttribute('data-pagecast-started', '');
-      if (root.dataset.pagecast === 'embed') embed(root);
-      else block(root);
+      ({ embed, block, stock })[root.dataset.pagecast](root);
     });
   };
   /* The theme editor exchanges sections under a page that stays. */

@@ -251,6 +251,10 @@ fn root_value(
             return Some(connection(root, found));
         }
         "webhookSubscriptionCreate" => subscribe(shop, root, now),
+        "productVariant" => match numeric_id(root, "ProductVariant") {
+            Ok(id) => extensions::variant_node(id),
+            Err(problem) => return Some(Err(problem)),
+        },
         "webPixel" => return Some(extensions::pixel_node(shop)),
         "webPixelCreate" => extensions::create_pixel(shop, root),
         "webPixelUpdate" => extensions::update_pixel(shop, root),

@@ -6,7 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::graphql::Root;
-use super::{Shop, Shopify};
+use super::shoppers::Item;
+use super::{SHELF, Shop, Shopify};
 use crate::clock::{MINUTE, SECOND};
 use crate::sandbox::lock;
 use crate::sandbox::signature::hmac_sha256;
@@ -37,6 +38,45 @@ impl Shopify {
     /// The settings of the shop's web pixel, once it is on.
     pub fn pixel(&self) -> Option<Value> {
         self.with_shop(|shop| shop.pixel.clone()).ok().flatten()
+    }
+}
+
+/// A variant of what the shop has on its shelf, under the number that line items give it.
+pub(super) fn variant_node(id: i64) -> Value {
+    let shelf = SHELF
+        .iter()
+        .map(|(title, price)| Item::new(title, price, 1));
+    let Some(item) = shelf.into_iter().find(|item| item.variant_id() == id) else {
+        return Value::Null;
+    };
+    let handle = item.title.to_lowercase().replace(' ', "-");
+    json!({
+        "id": format!("gid://shopify/ProductVariant/{id}"),
+        "title": "Default Title",
+        "availableForSale": false,
+        "image": null,
+        "product": {
+            "id": format!("gid://shopify/Product/{}", item.product_id),
+            "title": item.title,
+            "handle": handle,
+            "onlineStoreUrl": format!("https://harbour.example/products/{handle}"),
+            "featuredMedia": { "preview": { "image": {
+                "url": format!("https://cdn.shopify.example/{handle}.jpg"),
+            } } },
+        },
+    })
+}
+
+impl Shopify {
+    /// A variant is there to be bought again: `variants/in_stock`.
+    pub fn restocks(&self, item: &Item) -> anyhow::Result<()> {
+        let id = item.variant_id();
+        let body = json!({
+            "id": id, "admin_graphql_api_id": format!("gid://shopify/ProductVariant/{id}"),
+            "product_id": item.product_id, "title": "Default Title", "price": item.price,
+            "inventory_quantity": 3, "updated_at": super::bodies::stamp(self.now()),
+        });
+        self.tell("variants/in_stock", body)
     }
 }
 

@@ -156,6 +156,7 @@ fn checked(new: NewOptInLink) -> Result<NewLink, Problem> {
             ..Known::default()
         },
         checkout_token,
+        about: None,
     })
 }
 
