@@ -8,7 +8,6 @@ use crate::delivery::{self, Content, Message, MessageKind, NewMessage};
 use crate::links::Tags;
 use crate::opt_ins::links::{find_or_make, speaking_page};
 use crate::opt_ins::{Language, Link, LinkError, NewLink};
-use crate::shopify::extensions::Variant;
 use crate::store::ids::{SubscriberId, WorkspaceId};
 use crate::store::{Conn, clean};
 use crate::subscribers;
@@ -47,24 +46,19 @@ pub async fn watched(app: &App, ws: WorkspaceId, id: &str) -> anyhow::Result<Opt
     .await?)
 }
 
-/// Keeps what the shop said of it.
-pub async fn watch_variant(
-    app: &App,
-    ws: WorkspaceId,
-    id: &str,
-    variant: &Variant,
-) -> anyhow::Result<()> {
+/// Keeps what the shop says of it.
+pub async fn watch_variant(app: &App, thing: &Watched) -> anyhow::Result<()> {
     sqlx::query(
         "INSERT INTO watched_variants (workspace_id, id, title, url, image_url)
          VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (workspace_id, id) DO UPDATE SET
              title = excluded.title, url = excluded.url, image_url = excluded.image_url",
     )
-    .bind(ws)
-    .bind(clean(id))
-    .bind(clean(&variant.title))
-    .bind(clean(&variant.url))
-    .bind(variant.image_url.as_deref().map(clean))
+    .bind(thing.workspace_id)
+    .bind(clean(&thing.id))
+    .bind(clean(&thing.title))
+    .bind(clean(&thing.url))
+    .bind(thing.image_url.as_deref().map(clean))
     .execute(app.db.writer())
     .await?;
     Ok(())

@@ -51,8 +51,16 @@ async fn thing(app: &App, shop: &Shop, variant: i64) -> anyhow::Result<Option<Wa
     .await?;
     match asked {
         Ok(Some(found)) => {
-            opt_ins::watch_variant(app, shop.workspace, &id, &found).await?;
-            opt_ins::watched(app, shop.workspace, &id).await
+            let thing = Watched {
+                workspace_id: shop.workspace,
+                id,
+                title: found.title,
+                url: found.url,
+                image_url: found.image_url,
+                in_stock_at: None,
+            };
+            opt_ins::watch_variant(app, &thing).await?;
+            Ok(Some(thing))
         }
         Ok(None) => Ok(None),
         Err(error) => {

@@ -41,6 +41,13 @@ impl Shopify {
     }
 }
 
+impl Item {
+    /// Its only variant.
+    pub fn variant_id(&self) -> i64 {
+        42_000_000_000_000 + self.product_id
+    }
+}
+
 /// A variant of what the shop has on its shelf, under the number that line items give it.
 pub(super) fn variant_node(id: i64) -> Value {
     let shelf = SHELF

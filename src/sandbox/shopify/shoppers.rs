@@ -42,11 +42,6 @@ impl Item {
             quantity,
         }
     }
-
-    /// Its only variant.
-    pub fn variant_id(&self) -> i64 {
-        42_000_000_000_000 + self.product_id
-    }
 }
 
 /// Everything about a purchase that can vary.
