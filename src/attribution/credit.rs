@@ -20,6 +20,8 @@ pub enum MatchedBy {
     LandingSite,
     /// Shopify's customer journey.
     Journey,
+    /// The web pixel, for a checkout that the shop itself told us of.
+    Pixel,
     /// A click by the subscriber who is this customer.
     Customer,
 }
@@ -30,6 +32,7 @@ impl MatchedBy {
             Self::ClickId => "click_id",
             Self::LandingSite => "landing_site",
             Self::Journey => "journey",
+            Self::Pixel => "pixel",
             Self::Customer => "customer",
         }
     }
@@ -40,7 +43,7 @@ impl MatchedBy {
     fn skew(self) -> Millis {
         match self {
             Self::ClickId | Self::LandingSite => 5 * MINUTE,
-            Self::Journey | Self::Customer => SECOND,
+            Self::Journey | Self::Pixel | Self::Customer => SECOND,
         }
     }
 }
@@ -125,6 +128,7 @@ mod tests {
             Just(MatchedBy::ClickId),
             Just(MatchedBy::LandingSite),
             Just(MatchedBy::Journey),
+            Just(MatchedBy::Pixel),
             Just(MatchedBy::Customer),
         ];
         let one =

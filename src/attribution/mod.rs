@@ -3,11 +3,13 @@
 pub mod credit;
 
 mod evidence;
+mod hints;
 mod journeys;
 mod orders;
 mod touches;
 mod views;
 
+pub use hints::{PixelHint, note_hint};
 pub use journeys::sweep_journeys;
 pub use orders::{record_order, record_refund};
 pub use views::{CreditView, Order, OrderFilter, find, list};

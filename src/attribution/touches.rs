@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 use crate::app::App;
 use crate::attribution::credit::{self, MatchedBy, Touch};
 use crate::attribution::evidence::{Evidence, Origin};
+use crate::attribution::hints;
 use crate::clock::{DAY, MINUTE, Millis};
 use crate::links::Tags;
 use crate::profiles::{self, Report};
@@ -101,6 +102,8 @@ pub(super) async fn give_credit(
             .bind(order.workspace_id)
             .fetch_one(&mut *conn)
             .await?;
+    let mut evidence = evidence.clone();
+    hints::add(conn, order, &mut evidence).await?;
     let mut touches = Vec::new();
     let mut missing = false;
     for (click, matched_by) in &evidence.clicks {
@@ -114,7 +117,7 @@ pub(super) async fn give_credit(
             None => missing = true,
         }
     }
-    touches.extend(touches_of(conn, order, evidence, subscribers, window).await?);
+    touches.extend(touches_of(conn, order, &evidence, subscribers, window).await?);
     let Some(chosen) = credit::choose(&touches, order.ordered_at, window) else {
         return Ok(if missing {
             Verdict::ClickMissing

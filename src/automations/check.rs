@@ -49,7 +49,7 @@ pub(super) fn problems(draft: &Draft) -> Vec<Problem> {
                 add("/trigger/event", detail);
             }
         }
-        Trigger::OptedIn {} | Trigger::OrderPaid {} => {}
+        Trigger::OptedIn {} | Trigger::OrderPaid {} | Trigger::BackInStock {} => {}
     }
     if status(&draft.status).is_none() {
         add("/status", "Choose on or off.".to_owned());

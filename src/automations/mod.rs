@@ -10,7 +10,7 @@ mod runs;
 
 pub use advance::advance_due;
 pub use edit::{Automation, Draft, Patch, Step, create, create_as, delete, find, list, patch};
-pub use runs::{Happening, start};
+pub use runs::{Happening, answers_to, start};
 pub use trigger::Trigger;
 
 /// Why an automation could not be written.

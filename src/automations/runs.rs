@@ -46,6 +46,20 @@ pub async fn start(app: &App, conn: &mut Conn, happening: &Happening) -> anyhow:
     Ok(began)
 }
 
+/// Whether an automation of this kind is on, so that what it promises can be promised.
+pub async fn answers_to(app: &App, ws: WorkspaceId, kind: &str) -> anyhow::Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM automations
+         WHERE workspace_id = $1 AND trigger_kind = $2 AND status = 'on' AND deleted_at IS NULL
+         LIMIT 1",
+    )
+    .bind(ws)
+    .bind(kind)
+    .fetch_optional(app.db.pool())
+    .await?;
+    Ok(found.is_some())
+}
+
 /// Automations that are on, with the time of their first step.
 async fn matching(
     conn: &mut Conn,

@@ -18,6 +18,8 @@ pub enum Trigger {
     OptedIn {},
     /// An order was paid.
     OrderPaid {},
+    /// Something that the person asked about in the storefront is back in stock.
+    BackInStock {},
 }
 
 impl Trigger {
@@ -28,6 +30,7 @@ impl Trigger {
             Self::KlaviyoFlow { .. } => "klaviyo_flow",
             Self::OptedIn {} => "opted_in",
             Self::OrderPaid {} => "order_paid",
+            Self::BackInStock {} => "back_in_stock",
         }
     }
 
@@ -36,7 +39,10 @@ impl Trigger {
         match self {
             Self::KlaviyoEvent { metric } => normal_key(self.kind(), metric),
             Self::KlaviyoFlow { event } => normal_key(self.kind(), event),
-            Self::CheckoutAbandoned { .. } | Self::OptedIn {} | Self::OrderPaid {} => String::new(),
+            Self::CheckoutAbandoned { .. }
+            | Self::OptedIn {}
+            | Self::OrderPaid {}
+            | Self::BackInStock {} => String::new(),
         }
     }
 
@@ -47,7 +53,8 @@ impl Trigger {
             Self::KlaviyoEvent { .. }
             | Self::KlaviyoFlow { .. }
             | Self::OptedIn {}
-            | Self::OrderPaid {} => 0,
+            | Self::OrderPaid {}
+            | Self::BackInStock {} => 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::delivery::content::Body;
 use crate::delivery::{self, Content, MessageKind, NewMessage};
 use crate::links::Tags;
 use crate::opt_ins::links::{Arrived, arrived};
-use crate::opt_ins::resolve_reference;
+use crate::opt_ins::{resolve_reference, stock};
 use crate::store::Conn;
 use crate::store::ids::{LinkId, SubscriberId};
 use crate::subscribers::{self, Known};
@@ -37,6 +37,9 @@ pub async fn arrive(
     };
     if let (Some(link), Some(found)) = (link, &found) {
         remember(app, conn, page, id, link, found).await?;
+        if let Some((variant, language)) = &found.about {
+            stock::ask_for(app, conn, page, id, (variant, *language), at).await?;
+        }
     }
     ask(app, conn, page, id, link.filter(|_| found.is_some()), at).await
 }

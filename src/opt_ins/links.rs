@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use crate::app::App;
 use crate::clock::Millis;
-use crate::opt_ins::reference;
+use crate::opt_ins::{Language, reference};
 use crate::store::clean;
 use crate::store::ids::{LinkId, PageRowId, WorkspaceId};
 use crate::store::page::{Cursor, Page};
@@ -22,6 +22,8 @@ pub struct NewLink {
     pub consent_text: Option<String>,
     pub known: Known,
     pub checkout_token: Option<String>,
+    /// A variant that is sold out, whose return is to be told in this language.
+    pub about: Option<(String, Language)>,
 }
 
 #[derive(Clone, Debug)]
@@ -132,25 +134,44 @@ pub async fn create_link_as(
     insert(app, &page, id, new, None).await
 }
 
-/// The one link that stands in a place, as `storefront`, for the workspace's Page: found, or made
-/// when it is first asked for.
+/// The one link that stands in a place, as `storefront`, for the workspace's Page and in a
+/// language: found, or made when it is first asked for.
 pub async fn standing_link(
     app: &App,
     ws: WorkspaceId,
     place: &'static str,
     name: &'static str,
+    language: Language,
 ) -> Result<Link, LinkError> {
     let page = speaking_page(app, ws).await?;
-    if let Some(link) = standing(app, &page, place).await? {
-        return Ok(link);
-    }
+    let (name, stands) = match language {
+        Language::English => (name.to_owned(), place.to_owned()),
+        other => (
+            format!("{name} ({})", other.own_name()),
+            format!("{place}:{}", other.code()),
+        ),
+    };
     let new = NewLink {
-        name: name.to_owned(),
+        name,
         source: place.to_owned(),
+        consent_text: Some(language.consent(&page.name)),
         ..NewLink::default()
     };
-    match insert(app, &page, app.ids.next(), new, Some(place)).await {
-        Err(error) if error.is_taken() => match standing(app, &page, place).await? {
+    find_or_make(app, &page, &stands, new).await
+}
+
+/// The Page's link that stands under this key; made when there is none.
+pub(super) async fn find_or_make(
+    app: &App,
+    page: &workspaces::Page,
+    stands: &str,
+    new: NewLink,
+) -> Result<Link, LinkError> {
+    if let Some(link) = standing(app, page, stands).await? {
+        return Ok(link);
+    }
+    match insert(app, page, app.ids.next(), new, Some(stands)).await {
+        Err(error) if error.is_taken() => match standing(app, page, stands).await? {
             Some(link) => Ok(link),
             None => Err(error),
         },
@@ -159,7 +180,10 @@ pub async fn standing_link(
 }
 
 /// The Page that new links lead to.
-async fn speaking_page(app: &App, ws: WorkspaceId) -> Result<workspaces::Page, LinkError> {
+pub(super) async fn speaking_page(
+    app: &App,
+    ws: WorkspaceId,
+) -> Result<workspaces::Page, LinkError> {
     let mut pages = workspaces::pages(app, ws).await?;
     if pages.is_empty() {
         return Err(LinkError::NoPage);
@@ -199,7 +223,7 @@ async fn insert(
         .as_deref()
         .map(str::trim)
         .filter(|text| !text.is_empty());
-    let text = given.map_or_else(|| default_consent_text(&page.name), clean);
+    let text = given.map_or_else(|| Language::English.consent(&page.name), clean);
     let seal = |field: &str, value: Option<&String>| {
         value
             .map(|value| {
@@ -211,8 +235,8 @@ async fn insert(
     sqlx::query(
         "INSERT INTO opt_in_links (id, workspace_id, page_id, name, source, slug, consent_text,
              customer_id, email_hash, email_sealed, phone_hash, phone_sealed, checkout_token,
-             standing, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+             standing, created_at, variant_id, language)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(id)
@@ -230,20 +254,14 @@ async fn insert(
     .bind(new.checkout_token.as_deref().map(clean))
     .bind(standing)
     .bind(app.clock.now())
+    .bind(new.about.as_ref().map(|(variant, _)| clean(variant)))
+    .bind(new.about.as_ref().map(|(_, language)| language.code()))
     .execute(app.db.writer())
     .await?;
     match link(app, ws, id).await? {
         Some(link) => Ok(link),
         None => Err(LinkError::Other(anyhow::anyhow!("the link is gone again"))),
     }
-}
-
-/// Who writes, what, how often, and how to stop.
-fn default_consent_text(page: &str) -> String {
-    format!(
-        "Yes, send me offers and news from {page} on Messenger, at most one message a day. I can \
-         write STOP at any time."
-    )
 }
 
 /// Readable, and impossible to guess from another.
@@ -269,12 +287,12 @@ fn slug(name: &str) -> String {
     }
 }
 
-/// Newest first; links made for one known person are left out.
+/// Newest first; links made for one known person or one thing are left out.
 pub async fn links(app: &App, ws: WorkspaceId, cursor: Cursor) -> anyhow::Result<Page<Link>> {
     let sql = format!(
         "{SELECT} WHERE l.workspace_id = $1 AND l.id < $2 AND l.archived_at IS NULL
            AND l.customer_id IS NULL AND l.email_hash IS NULL AND l.phone_hash IS NULL
-           AND l.checkout_token IS NULL
+           AND l.checkout_token IS NULL AND l.variant_id IS NULL
          ORDER BY l.id DESC LIMIT $3"
     );
     let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -313,6 +331,7 @@ pub(super) struct Arrived {
     pub(super) consent_text: String,
     pub(super) known: Known,
     pub(super) checkout_token: Option<String>,
+    pub(super) about: Option<(String, Language)>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -323,6 +342,8 @@ struct KnownRow {
     email_sealed: Option<String>,
     phone_sealed: Option<String>,
     checkout_token: Option<String>,
+    variant_id: Option<String>,
+    language: Option<String>,
 }
 
 /// The link, if it belongs to this Page.
@@ -333,7 +354,8 @@ pub(super) async fn arrived(
     id: LinkId,
 ) -> anyhow::Result<Option<Arrived>> {
     let row: Option<KnownRow> = sqlx::query_as(
-        "SELECT source, consent_text, customer_id, email_sealed, phone_sealed, checkout_token
+        "SELECT source, consent_text, customer_id, email_sealed, phone_sealed, checkout_token,
+             variant_id, language
          FROM opt_in_links WHERE id = $1 AND page_id = $2",
     )
     .bind(id)
@@ -358,5 +380,9 @@ pub(super) async fn arrived(
             ..Known::default()
         },
         checkout_token: row.checkout_token,
+        about: row.variant_id.map(|variant| {
+            let language = row.language.as_deref().unwrap_or_default();
+            (variant, Language::of_locale(language))
+        }),
     }))
 }

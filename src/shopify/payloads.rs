@@ -246,6 +246,13 @@ impl Compliance {
     }
 }
 
+/// The variant of `variants/in_stock`, of whose body only the ids are sure.
+pub fn variant_id(body: &[u8]) -> Result<i64, PayloadError> {
+    let variant: Value = serde_json::from_slice(body)?;
+    let found = id(&variant, "id").or_else(|| id(&variant, "admin_graphql_api_id"));
+    found.ok_or(PayloadError::Missing("id"))
+}
+
 /// Both times, each standing in for the other; a trimmed body may lack one.
 fn created_and_updated(value: &Value) -> Option<(Millis, Millis)> {
     let created = time(value, "created_at").or_else(|| time(value, "processed_at"));

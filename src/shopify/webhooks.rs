@@ -27,6 +27,7 @@ pub const TOPICS: &[(&str, &str)] = &[
     ("CUSTOMERS_UPDATE", "customers/update"),
     ("CUSTOMERS_DELETE", "customers/delete"),
     ("PRODUCTS_UPDATE", "products/update"),
+    ("VARIANTS_IN_STOCK", "variants/in_stock"),
 ];
 
 /// What the headers say about a delivery. Only the body is signed, so these are claims.

@@ -90,6 +90,7 @@ async fn erase_subscriber(
          WHERE workspace_id = $1 AND subscriber_id = $2",
         "DELETE FROM klaviyo_outbox WHERE workspace_id = $1 AND subscriber_id = $2 AND $3 > 0",
         "DELETE FROM subscriber_tags WHERE workspace_id = $1 AND subscriber_id = $2 AND $3 > 0",
+        "DELETE FROM stock_watches WHERE workspace_id = $1 AND subscriber_id = $2 AND $3 > 0",
     ] {
         sqlx::query(statement)
             .bind(ws)

@@ -2,12 +2,15 @@
 
 pub mod api;
 mod callbacks;
+pub mod extensions;
 pub mod hooks;
+mod limits;
 pub mod ops;
 pub mod pages;
 pub mod proxy;
 pub mod public;
 mod qr;
+mod stock;
 
 use axum::Router;
 
@@ -42,6 +45,7 @@ pub fn router(web: Web) -> Router {
         .merge(callbacks::router())
         .merge(public::router())
         .merge(proxy::router())
+        .merge(extensions::router())
         .merge(api::router(&web))
         .merge(pages::router(&web))
         .with_state(web)

@@ -1,9 +1,6 @@
 //! The app proxy: what the storefront asks us through the shop's own domain. Shopify's signature
-//! is checked before any parameter is read; answers are the same for every shopper, so they may be
-//! kept, and hold nothing about anybody.
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+//! is checked before any parameter is read. What is the same for every shopper may be kept; about
+//! anybody there is one word only, for the one whom Shopify says is signed in.
 
 use axum::extract::{Extension, OriginalUri, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,11 +11,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::app::App;
-use crate::clock::{Millis, SECOND};
-use crate::opt_ins::{self, Link, LinkError};
+use crate::opt_ins::{self, Language, Link, LinkError};
 use crate::shopify::ShopDomain;
 use crate::shopify::auth::{SignedQuery, Verifier};
 use crate::web::Web;
+use crate::web::limits::Limits;
+use crate::web::stock::stock;
 use crate::workspaces::{self, Shop};
 
 /// A storefront may keep an answer this long.
@@ -27,8 +25,6 @@ const KEEP: &str = "public, max-age=300";
 /// answers make it plenty.
 const BURST: i64 = 500;
 const A_SECOND: i64 = 50;
-/// Shops remembered before those with a full bucket are forgotten.
-const REMEMBERED: usize = 10_000;
 
 /// Where in the storefront somebody may opt in, and what the list of links calls it.
 const PLACES: [(&str, &str); 3] = [
@@ -37,18 +33,23 @@ const PLACES: [(&str, &str); 3] = [
     ("checkout", "Thank-you page"),
 ];
 
+/// Only a signed call reaches a bucket, so nobody else can empty it.
+pub(super) type ByShop = Limits<ShopDomain>;
+
 pub fn router() -> Router<Web> {
     Router::new()
         .route("/proxy/config", get(config))
         .route("/proxy/opt-in", get(opt_in))
+        .route("/proxy/me", get(me))
+        .route("/proxy/stock", get(stock))
         .route("/proxy", get(unknown))
         .route("/proxy/{*path}", get(unknown))
-        .layer(Extension(Limits::default()))
+        .layer(Extension(ByShop::new(BURST, A_SECOND)))
 }
 
 /// How one signs up, in the words that have to be shown beside it.
 #[derive(Serialize)]
-struct OptIn {
+pub(super) struct OptIn {
     source: String,
     /// Opens Messenger.
     url: String,
@@ -72,7 +73,7 @@ impl From<Link> for OptIn {
 }
 
 /// Why a call gets no answer.
-enum Refusal {
+pub(super) enum Refusal {
     Unsigned,
     TooMany,
     Unknown(&'static str),
@@ -89,12 +90,14 @@ impl From<anyhow::Error> for Refusal {
 /// What the theme's app embed needs to draw itself; without a Page there is nothing to draw.
 async fn config(
     State(web): State<Web>,
-    Extension(limits): Extension<Limits>,
+    Extension(limits): Extension<ByShop>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Refusal> {
-    let (_, shop) = admitted(&web.app, &limits, uri.query()).await?;
+    let (query, shop) = admitted(&web.app, &limits, uri.query()).await?;
     let (place, name) = PLACES[0];
-    let opt_in = match opt_ins::standing_link(&web.app, shop.workspace, place, name).await {
+    let language = language(&query);
+    let link = opt_ins::standing_link(&web.app, shop.workspace, place, name, language).await;
+    let opt_in = match link {
         Ok(link) => Some(OptIn::from(link)),
         Err(LinkError::NoPage) => None,
         Err(LinkError::Other(error)) => return Err(error.into()),
@@ -105,40 +108,67 @@ async fn config(
 /// The opt-in link of a place in the storefront (`?source=`).
 async fn opt_in(
     State(web): State<Web>,
-    Extension(limits): Extension<Limits>,
+    Extension(limits): Extension<ByShop>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Refusal> {
     let (query, shop) = admitted(&web.app, &limits, uri.query()).await?;
-    let asked = query
-        .parameters
-        .iter()
-        .find(|(name, _)| name == "source")
-        .map_or(PLACES[0].0, |(_, value)| value.as_str());
+    let asked = parameter(&query, "source").unwrap_or(PLACES[0].0);
     let Some((place, name)) = PLACES.iter().find(|(place, _)| *place == asked) else {
         return Err(Refusal::Wrong(
             "source is one of storefront, qr and checkout",
         ));
     };
-    match opt_ins::standing_link(&web.app, shop.workspace, place, name).await {
+    let language = language(&query);
+    match opt_ins::standing_link(&web.app, shop.workspace, place, name, language).await {
         Ok(link) => Ok(kept(&OptIn::from(link))),
         Err(LinkError::NoPage) => Err(Refusal::Unknown("the shop has no Page to write from")),
         Err(LinkError::Other(error)) => Err(error.into()),
     }
 }
 
+/// Whether the shopper who is signed in gets messages already and need not be asked.
+async fn me(
+    State(web): State<Web>,
+    Extension(limits): Extension<ByShop>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Refusal> {
+    let (query, shop) = admitted(&web.app, &limits, uri.query()).await?;
+    let customer = parameter(&query, "logged_in_customer_id").filter(|id| !id.is_empty());
+    let subscribed = match customer {
+        Some(id) => opt_ins::is_customer_subscribed(&web.app, shop.workspace, id).await?,
+        None => false,
+    };
+    let mut response = Json(json!({ "subscribed": subscribed })).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
 async fn unknown(
     State(web): State<Web>,
-    Extension(limits): Extension<Limits>,
+    Extension(limits): Extension<ByShop>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Refusal> {
     admitted(&web.app, &limits, uri.query()).await?;
     Err(Refusal::Unknown("there is nothing at this address"))
 }
 
+pub(super) fn parameter<'a>(query: &'a SignedQuery, name: &str) -> Option<&'a str> {
+    let mut pairs = query.parameters.iter();
+    pairs
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// In which language to ask (`?locale=`).
+pub(super) fn language(query: &SignedQuery) -> Language {
+    Language::of_locale(parameter(query, "locale").unwrap_or_default())
+}
+
 /// The signed query and the installed shop it names.
-async fn admitted(
+pub(super) async fn admitted(
     app: &App,
-    limits: &Limits,
+    limits: &ByShop,
     raw_query: Option<&str>,
 ) -> Result<(SignedQuery, Shop), Refusal> {
     let settings = &app.config.shopify;
@@ -154,7 +184,7 @@ async fn admitted(
     Ok((query, shop))
 }
 
-fn kept(body: &impl Serialize) -> Response {
+pub(super) fn kept(body: &impl Serialize) -> Response {
     let mut response = Json(body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(KEEP));
@@ -188,60 +218,5 @@ impl IntoResponse for Refusal {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
-    }
-}
-
-/// A bucket for each shop. Only a signed call reaches it, so nobody else can fill it.
-#[derive(Clone, Default)]
-struct Limits(Arc<Mutex<HashMap<ShopDomain, Bucket>>>);
-
-#[derive(Clone, Copy)]
-struct Bucket {
-    /// Thousandths of a call.
-    left: i64,
-    at: Millis,
-}
-
-impl Limits {
-    fn allow(&self, shop: &ShopDomain, now: Millis) -> bool {
-        const CALL: i64 = SECOND;
-        let refilled = |bucket: &Bucket| {
-            let back = (now - bucket.at).max(0).saturating_mul(A_SECOND);
-            bucket.left.saturating_add(back).min(BURST * CALL)
-        };
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= REMEMBERED {
-            buckets.retain(|_, bucket| refilled(bucket) < BURST * CALL);
-        }
-        let full = Bucket {
-            left: BURST * CALL,
-            at: now,
-        };
-        let bucket = buckets.entry(shop.clone()).or_insert(full);
-        let left = refilled(bucket);
-        let allowed = left >= CALL;
-        *bucket = Bucket {
-            left: if allowed { left - CALL } else { left },
-            at: now,
-        };
-        allowed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shop_that_calls_too_often_waits_and_the_others_do_not() {
-        let limits = Limits::default();
-        let shop = |name: &str| ShopDomain::parse(&format!("{name}.myshopify.com")).unwrap();
-        let (loud, quiet) = (shop("loud"), shop("quiet"));
-        let through = |now| (0..2 * BURST).filter(|_| limits.allow(&loud, now)).count();
-        assert_eq!(through(1_000), 500);
-        assert!(limits.allow(&quiet, 1_000));
-        assert_eq!(through(1_020), 1, "one comes back every 20 ms");
-        assert_eq!(through(3_020), 100);
-        assert_eq!(through(999_999), 500, "never more than the bucket holds");
     }
 }

@@ -11,6 +11,8 @@ mod privacy;
 mod process;
 mod seen;
 mod shopify;
+mod stock;
 
 pub use inbox::{Arrival, Kept, Platform, find, list, receive, replay};
 pub use process::{process_due, process_klaviyo_due};
+pub use stock::tell_watchers;

@@ -5,8 +5,11 @@ use serde_json::Map;
 use crate::app::App;
 use crate::attribution::{record_order, record_refund};
 use crate::automations::{self, Happening};
+use crate::opt_ins;
 use crate::shopify::money::decimal;
-use crate::shopify::payloads::{Checkout, Customer, Order, Product, Refund, ScopesUpdate};
+use crate::shopify::payloads::{
+    Checkout, Customer, Order, Product, Refund, ScopesUpdate, variant_id,
+};
 use crate::shopify::webhooks::named_shops;
 use crate::store::Conn;
 use crate::store::ids::WorkspaceId;
@@ -77,6 +80,11 @@ pub(super) async fn apply(
             let scopes = ScopesUpdate::parse(&delivery.body).map_err(Trouble::unreadable)?;
             let at = delivery.triggered_at.unwrap_or(delivery.received_at);
             workspaces::shop_scopes_changed(conn, shop.id, &scopes.current, at).await?;
+        }
+        "variants/in_stock" => {
+            let variant = variant_id(&delivery.body).map_err(Trouble::unreadable)?;
+            let at = delivery.triggered_at.unwrap_or(delivery.received_at);
+            opt_ins::came_back(conn, shop.workspace, &variant.to_string(), at).await?;
         }
         "products/update" => {
             let product = Product::parse(&delivery.body).map_err(Trouble::unreadable)?;

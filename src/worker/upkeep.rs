@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::clock::{DAY, HOUR, Millis};
-use crate::{attribution, delivery, opt_ins, subscribers, tallies, workspaces};
+use crate::{attribution, delivery, opt_ins, subscribers, tallies, webhooks, workspaces};
 
 /// Rows that go in one statement, so that no lock is held for long.
 const BATCH: i64 = 2_000;
@@ -29,6 +29,11 @@ const RETENTION: &[(Millis, &str)] = &[
         25 * HOUR,
         "DELETE FROM idempotency_keys WHERE (workspace_id, key) IN \
          (SELECT workspace_id, key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)",
+    ),
+    (
+        7 * DAY,
+        "DELETE FROM pixel_hints WHERE (workspace_id, event_id) IN \
+         (SELECT workspace_id, event_id FROM pixel_hints WHERE at < $1 LIMIT $2)",
     ),
     (
         30 * DAY,
@@ -79,6 +84,8 @@ pub(super) async fn run(app: &App) -> anyhow::Result<()> {
         workspaces::tell_alerts(app).await,
         opt_ins::tell_due(app).await,
         workspaces::renew_idle_shops(app).await,
+        workspaces::place_pixels(app).await,
+        webhooks::tell_watchers(app).await,
         tallies::add_up_joins(app).await,
         tallies::recount_due(app).await,
         subscribers::key_names(app).await,

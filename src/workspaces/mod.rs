@@ -14,6 +14,7 @@ mod logins;
 mod meta_people;
 mod pages;
 mod people;
+mod pixel;
 mod set_up;
 mod shop_tokens;
 mod shops;
@@ -45,6 +46,7 @@ pub use pages::{ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id,
 pub use people::{
     Client, Role, Visit, clients, look_at, person_name, role_in, sign_in_person, visit,
 };
+pub use pixel::place_pixels;
 pub use set_up::set_up_due;
 pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};
 pub use shops::{

@@ -9,6 +9,7 @@ mod meta_login;
 mod meta_samples;
 mod recorder;
 mod shopify_admin;
+mod shopify_app;
 mod shopify_samples;
 mod shopify_tokens;
 mod shopify_vectors;

@@ -66,9 +66,9 @@ async fn link(story: &Story, known: Known, checkout_token: Option<String>) -> Li
     let new = NewLink {
         name: "Thank-you page".to_owned(),
         source: "checkout".to_owned(),
-        consent_text: None,
         known,
         checkout_token,
+        ..NewLink::default()
     };
     opt_ins::create_link(&story.app, story.workspace, new)
         .await

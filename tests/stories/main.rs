@@ -7,6 +7,7 @@ mod support;
 
 mod agency;
 mod automations;
+mod back_in_stock;
 mod browser;
 mod campaigns;
 mod connections;
@@ -15,6 +16,7 @@ mod delivery;
 mod doors;
 mod embedded;
 mod embedded_browser;
+mod extensions;
 mod facebook;
 mod facebook_browser;
 mod faults;

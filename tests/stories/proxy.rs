@@ -96,3 +96,31 @@ story! {
         assert_eq!(none.status(), 404);
     }
 }
+
+story! {
+    async fn the_storefront_asks_in_the_shoppers_language(story: &mut Story) {
+        let english = json(asks(story, "config", &[]).await).await;
+        let german = json(asks(story, "config", &[("locale", "de-AT")]).await).await;
+        let text = german["opt_in"]["consent_text"].as_str().unwrap();
+        assert!(text.starts_with("Ja, schickt mir") && text.contains("STOP"), "{text}");
+        assert_ne!(german["opt_in"]["url"], english["opt_in"]["url"], "the ledger knows which text");
+        let other = json(asks(story, "config", &[("locale", "pt-BR")]).await).await;
+        assert_eq!(other, english);
+        assert_eq!(json(asks(story, "config", &[("locale", "de")]).await).await, german);
+    }
+}
+
+story! {
+    async fn who_is_signed_in_hears_whether_they_are_subscribed_and_nobody_else(story: &mut Story) {
+        let (_, customer) = story.customer("Ana Silva").await;
+        let id = customer.id.to_string();
+        let signed_in = asks(story, "me", &[("logged_in_customer_id", &id)]).await;
+        assert_eq!(signed_in.headers()["cache-control"], "no-store");
+        assert_eq!(json(signed_in).await["subscribed"], true);
+        for stranger in ["", "1", "x"] {
+            let answer = asks(story, "me", &[("logged_in_customer_id", stranger)]).await;
+            assert_eq!(json(answer).await["subscribed"], false, "{stranger}");
+        }
+        assert_eq!(gets(story, &format!("/proxy/me?logged_in_customer_id={id}")).await.status(), 401);
+    }
+}

@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::graphql::{Document, Root};
 use super::tokens::Worth;
-use super::{BUCKET, NEWEST, RESTORED_A_SECOND, Shop, Shopify, Subscription, VERSIONS, bodies};
+use super::{
+    BUCKET, NEWEST, RESTORED_A_SECOND, Shop, Shopify, Subscription, VERSIONS, bodies, extensions,
+};
 use crate::clock::rfc3339;
 
 /// Topics that `webhookSubscriptionCreate` takes, of those that concern us.
@@ -249,6 +251,13 @@ fn root_value(
             return Some(connection(root, found));
         }
         "webhookSubscriptionCreate" => subscribe(shop, root, now),
+        "productVariant" => match numeric_id(root, "ProductVariant") {
+            Ok(id) => extensions::variant_node(id),
+            Err(problem) => return Some(Err(problem)),
+        },
+        "webPixel" => return Some(extensions::pixel_node(shop)),
+        "webPixelCreate" => extensions::create_pixel(shop, root),
+        "webPixelUpdate" => extensions::update_pixel(shop, root),
         "webhookSubscriptionDelete" => {
             let id = root
                 .arguments

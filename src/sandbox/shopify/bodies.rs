@@ -52,7 +52,7 @@ fn line_items(items: &[Item], currency: &str) -> Vec<Value> {
         .iter()
         .enumerate()
         .map(|(i, item)| {
-            let variant = 42_000_000_000_000_i64 + item.product_id;
+            let variant = item.variant_id();
             json!({
                 "id": 13_000_000_000_000_i64 + item.product_id * 10 + i64::try_from(i).unwrap_or(0),
                 "admin_graphql_api_id": format!("gid://shopify/LineItem/{}", item.product_id),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod bodies;
+mod extensions;
 mod graphql;
 mod shoppers;
 mod storefront;
@@ -92,6 +93,8 @@ struct Shop {
     orders: BTreeMap<i64, Value>,
     checkouts: BTreeMap<String, Value>,
     subscriptions: Vec<Subscription>,
+    /// The web pixel's settings, while it is on.
+    pixel: Option<Value>,
     bucket: i64,
     bucket_at: Millis,
 }
@@ -225,6 +228,7 @@ impl Shopify {
                 orders: BTreeMap::new(),
                 checkouts: BTreeMap::new(),
                 subscriptions: Vec::new(),
+                pixel: None,
                 bucket: BUCKET,
                 bucket_at: now,
             };

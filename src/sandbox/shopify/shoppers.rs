@@ -323,6 +323,7 @@ impl Shopify {
         let body = self.with_shop(|shop| {
             shop.installed = false;
             shop.grants.clear();
+            shop.pixel = None;
             bodies::shop_body(shop)
         })?;
         self.tell("app/uninstalled", body)

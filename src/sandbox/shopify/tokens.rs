@@ -125,8 +125,11 @@ impl Shopify {
         let stamp = (self.now() / SECOND).to_string();
         let domain = self.domain()?;
         let mut pairs = own.to_vec();
+        // Nobody is signed in unless a story says so.
+        if !own.iter().any(|(name, _)| *name == "logged_in_customer_id") {
+            pairs.push(("logged_in_customer_id", ""));
+        }
         pairs.extend([
-            ("logged_in_customer_id", ""),
             ("path_prefix", "/apps/pagecast"),
             ("shop", domain.as_str()),
             ("timestamp", stamp.as_str()),

@@ -158,6 +158,7 @@ fn checked(new: NewOptInLink) -> Result<NewLink, Problem> {
             ..Known::default()
         },
         checkout_token,
+        about: None,
     })
 }
 

@@ -337,6 +337,11 @@ pub(super) fn matched(matched_by: &str) -> Matched {
             "Shopify’s customer journey",
             "Matched by the journey that Shopify recorded for this customer.",
         ),
+        "pixel" => (
+            "Pixel",
+            "our pixel at the checkout",
+            "Matched by our pixel, which saw the click’s visit end in this checkout.",
+        ),
         "customer" => (
             "Customer",
             "the customer’s own click",

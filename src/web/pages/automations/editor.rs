@@ -19,12 +19,13 @@ use crate::web::pages::listing::Choice;
 use crate::web::pages::session::Session;
 use crate::web::pages::shell::{Nav, Shell};
 
-const TRIGGERS: [(&str, &str); 5] = [
+const TRIGGERS: [(&str, &str); 6] = [
     ("checkout_abandoned", "A checkout is abandoned"),
     ("opted_in", "Someone opts in"),
     ("klaviyo_event", "An event in Klaviyo"),
     ("klaviyo_flow", "A Klaviyo flow calls us"),
     ("order_paid", "An order is paid"),
+    ("back_in_stock", "Something is back in stock"),
 ];
 
 #[derive(Template)]
@@ -78,7 +79,7 @@ struct ButtonView {
 }
 
 /// What may stand in texts and addresses.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 8] = [
     (
         "{{first_name}}",
         "First name, where Meta or the shop told it",
@@ -90,6 +91,11 @@ const WORDS: [(&str, &str); 6] = [
     ("{{checkout_url}}", "The way back to an abandoned checkout"),
     ("{{items}}", "What is in the checkout or order, by name"),
     ("{{total}}", "What it costs"),
+    ("{{product_title}}", "What is back in stock, by name"),
+    (
+        "{{product_url}}",
+        "Where it is bought; {{product_image}} is its picture",
+    ),
     ("{{event.NAME}}", "A property of the Klaviyo event or flow"),
 ];
 

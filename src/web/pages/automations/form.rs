@@ -102,7 +102,7 @@ impl Form {
             }
             Trigger::KlaviyoEvent { metric } => form.metric.clone_from(metric),
             Trigger::KlaviyoFlow { event } => form.event.clone_from(event),
-            Trigger::OptedIn {} | Trigger::OrderPaid {} => {}
+            Trigger::OptedIn {} | Trigger::OrderPaid {} | Trigger::BackInStock {} => {}
         }
         form
     }
@@ -212,6 +212,7 @@ impl Form {
             }),
             "opted_in" => Some(Trigger::OptedIn {}),
             "order_paid" => Some(Trigger::OrderPaid {}),
+            "back_in_stock" => Some(Trigger::BackInStock {}),
             _ => {
                 problems.push(problem(
                     "/trigger/kind".to_owned(),

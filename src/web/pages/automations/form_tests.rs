@@ -126,6 +126,7 @@ fn every_kind_of_message_survives_the_form() {
         },
         Trigger::OptedIn {},
         Trigger::OrderPaid {},
+        Trigger::BackInStock {},
     ] {
         let before = automation(trigger, steps.clone());
         let form = Form::from_fields(&sent(&Form::from_automation(&before)));

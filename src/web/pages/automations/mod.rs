@@ -134,6 +134,11 @@ fn trigger_words(trigger: &Trigger) -> (&'static str, String, String) {
             "When an order is paid".to_owned(),
             "For subscribers we recognise as the customer.".to_owned(),
         ),
+        Trigger::BackInStock {} => (
+            "bell",
+            "When something is back in stock".to_owned(),
+            "For whoever asked for it in the storefront, once.".to_owned(),
+        ),
     }
 }
 

@@ -1,0 +1,5 @@
+import { register } from '@shopify/web-pixels-extension';
+
+import { pixel } from './pixel';
+
+register(pixel);
