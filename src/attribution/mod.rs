@@ -4,10 +4,12 @@ pub mod credit;
 
 mod evidence;
 mod journeys;
+mod missed;
 mod orders;
 mod touches;
 mod views;
 
 pub use journeys::sweep_journeys;
+pub use missed::{may_be_owed, orders_behind};
 pub use orders::{record_order, record_refund};
 pub use views::{CreditView, Order, OrderFilter, find, list};

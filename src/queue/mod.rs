@@ -33,6 +33,8 @@ pub enum Job {
     Runs,
     /// Klaviyo: groups to sync, events to send.
     Profiles,
+    /// Shops to be asked for what their webhooks did not tell.
+    Shops,
     /// Orders whose journey is to be asked for, privacy demands, old rows.
     Upkeep,
 }
@@ -46,6 +48,7 @@ impl Job {
             Self::Campaigns => "campaigns",
             Self::Runs => "runs",
             Self::Profiles => "profiles",
+            Self::Shops => "shops",
             Self::Upkeep => "upkeep",
         }
     }
@@ -54,7 +57,9 @@ impl Job {
         match self {
             Self::Webhooks => Lane::Webhooks,
             Self::Messages(_) => Lane::Messages,
-            Self::Campaigns | Self::Runs | Self::Profiles | Self::Upkeep => Lane::Upkeep,
+            Self::Campaigns | Self::Runs | Self::Profiles | Self::Shops | Self::Upkeep => {
+                Lane::Upkeep
+            }
         }
     }
 }

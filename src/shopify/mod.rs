@@ -4,6 +4,7 @@ pub mod admin;
 pub mod auth;
 pub mod graphql;
 pub mod money;
+pub mod orders;
 pub mod payloads;
 pub mod tokens;
 pub mod webhooks;

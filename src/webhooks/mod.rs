@@ -7,10 +7,13 @@ mod inbox;
 mod keywords;
 mod klaviyo;
 mod meta;
+mod orders;
 mod privacy;
 mod process;
+mod reconcile;
 mod seen;
 mod shopify;
 
 pub use inbox::{Arrival, Kept, Platform, find, list, receive, replay};
 pub use process::process_due;
+pub use reconcile::reconcile_orders;

@@ -6,6 +6,7 @@ mod installs;
 mod klaviyo;
 mod pages;
 mod set_up;
+mod shop_rounds;
 mod shop_tokens;
 mod shops;
 
@@ -23,6 +24,9 @@ pub use pages::{
     page_unblocked, pages,
 };
 pub use set_up::set_up_due;
+pub use shop_rounds::{
+    ShopRound, ShopTurn, prepare_shop_rounds, rest_after, shop_turn_done, shops_due,
+};
 pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};
 pub use shops::{
     Shop, connect_shop, installed_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed,

@@ -17,6 +17,7 @@ mod faults;
 mod inbox;
 mod leaving;
 mod main_job;
+mod missed_orders;
 mod proxy;
 mod replay;
 mod resync;

@@ -3,6 +3,8 @@
 mod admin;
 mod bodies;
 mod graphql;
+mod nodes;
+mod search;
 mod shoppers;
 mod storefront;
 #[cfg(test)]
@@ -57,6 +59,8 @@ struct Inner {
     /// What webhooks and session tokens are signed with now.
     secret: Mutex<String>,
     newer_headers: AtomicBool,
+    /// Webhooks get lost: nothing is told.
+    silent: AtomicBool,
     journeys_ready: AtomicBool,
     down: AtomicBool,
     state: Mutex<State>,
@@ -70,6 +74,8 @@ struct State {
     shops: BTreeMap<String, Shop>,
     first_shop: Option<String>,
     unknown_calls: Vec<String>,
+    /// The root fields asked for, in order.
+    questions: Vec<String>,
     /// Refusals that a story ordered: HTTP status of the next Admin calls.
     refusals: std::collections::VecDeque<u16>,
 }
@@ -142,6 +148,7 @@ impl Shopify {
                 app_secret: config.shopify_secret.clone(),
                 secret: Mutex::new(config.shopify_secret.clone()),
                 newer_headers: AtomicBool::new(false),
+                silent: AtomicBool::new(false),
                 journeys_ready: AtomicBool::new(true),
                 down: AtomicBool::new(false),
                 state: Mutex::default(),
@@ -272,6 +279,11 @@ impl Shopify {
         self.state().refusals.extend(std::iter::repeat_n(status, n));
     }
 
+    /// Webhooks of what happens from now on get lost on the way.
+    pub fn loses_webhooks(&self, on: bool) {
+        self.inner.silent.store(on, Ordering::SeqCst);
+    }
+
     pub fn doubles_webhooks(&self, on: bool) {
         self.inner.outbox.doubles(on);
     }
@@ -294,6 +306,11 @@ impl Shopify {
     /// Calls and fields that Shopify does not have.
     pub fn unknown_calls(&self) -> Vec<String> {
         self.state().unknown_calls.clone()
+    }
+
+    /// The root fields that the Admin API was asked for and answered, in order.
+    pub fn questions(&self) -> Vec<String> {
+        self.state().questions.clone()
     }
 
     /// Resolves when every queued webhook was delivered or given up.
@@ -330,6 +347,9 @@ impl Shopify {
 
     fn tell(&self, topic: &str, body: Value) -> anyhow::Result<()> {
         let shop = self.domain()?;
+        if self.inner.silent.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let webhook = Webhook {
             shop,
             topic: topic.to_owned(),
