@@ -20,6 +20,8 @@ use crate::workspaces::{self, Shop};
 const SCHEDULE: [Millis; 3] = [5 * MINUTE, HOUR, DAY];
 /// When a click that the order names is looked for again.
 const CLICK_LATE: Millis = 5 * SECOND;
+/// A shop that could not answer (frozen, throttled) is asked about an order no longer than this.
+const GIVE_UP: Millis = 3 * DAY;
 /// Shopify's own window; an older order that we hear of only now is not asked about.
 const OLDEST: Millis = 30 * DAY;
 const BATCH: i64 = 50;
@@ -109,14 +111,18 @@ pub async fn sweep_journeys(app: &App) -> anyhow::Result<usize> {
 
 /// The shops asked in this sweep, each looked up once.
 #[derive(Default)]
-struct Shops(HashMap<WorkspaceId, Option<Shop>>);
+struct Shops {
+    known: HashMap<WorkspaceId, Option<Shop>>,
+    /// Those that asked for patience, and until when: their other orders wait as long.
+    resting: HashMap<WorkspaceId, Millis>,
+}
 
 impl Shops {
     async fn of(&mut self, app: &App, ws: WorkspaceId) -> anyhow::Result<Option<&Shop>> {
-        if let Entry::Vacant(vacant) = self.0.entry(ws) {
+        if let Entry::Vacant(vacant) = self.known.entry(ws) {
             vacant.insert(workspaces::shop(app, ws).await?);
         }
-        Ok(self.0.get(&ws).and_then(Option::as_ref))
+        Ok(self.known.get(&ws).and_then(Option::as_ref))
     }
 }
 
@@ -157,6 +163,9 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
     if app.clock.now() < order.created_at + SCHEDULE[0] {
         return Ok(false);
     }
+    if let Some(until) = shops.resting.get(&order.workspace_id) {
+        return wait(app, order, *until).await;
+    }
     let shop = shops.of(app, order.workspace_id).await?;
     let (Some(shop), Ok(shop_order_id)) = (shop, order.shop_order_id.parse::<i64>()) else {
         return Ok(false);
@@ -168,11 +177,9 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
     let journey = match asked.await? {
         Ok(journey) => journey.unwrap_or_default(),
         Err(Error::Retry { after, .. }) => {
-            let due = app.clock.now() + after.max(SECOND);
-            let mut tx = app.db.begin().await?;
-            set_due(&mut tx, order, Some(due)).await?;
-            tx.commit().await?;
-            return Ok(false);
+            let until = app.clock.now() + after.max(SECOND);
+            shops.resting.insert(order.workspace_id, until);
+            return wait(app, order, until).await;
         }
         Err(error @ (Error::Refused(_) | Error::Reconnect(_))) => {
             tracing::warn!(order.id = %order.id, %error, "Shopify does not tell the order's journey");
@@ -188,6 +195,14 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
         set_due(&mut tx, order, None).await?;
         tx.commit().await?;
     }
+    Ok(false)
+}
+
+async fn wait(app: &App, order: &Kept, until: Millis) -> anyhow::Result<bool> {
+    let due = Some(until).filter(|until| *until < order.created_at + GIVE_UP);
+    let mut tx = app.db.begin().await?;
+    set_due(&mut tx, order, due).await?;
+    tx.commit().await?;
     Ok(false)
 }
 
@@ -217,13 +232,21 @@ fn read(evidence: &mut Evidence, journey: &Journey) {
         if let Some(code) = &visit.referral_code {
             evidence.add_click(code, MatchedBy::Journey);
         }
+        let utm = [
+            ("utm_source", &visit.utm.source),
+            ("utm_campaign", &visit.utm.campaign),
+        ];
+        let told = utm
+            .iter()
+            .filter_map(|(key, value)| Some(((*key).to_owned(), value.as_deref()?)));
+        evidence.add_tags(told, MatchedBy::Journey);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shopify::admin::Visit;
+    use crate::shopify::admin::{Utm, Visit};
     use crate::store::ids::ClickId;
 
     #[test]
@@ -237,6 +260,14 @@ mod tests {
         let journey = Journey {
             ready: true,
             visits: vec![
+                Visit {
+                    utm: Utm {
+                        source: Some("pagecast".into()),
+                        campaign: Some("Winter-Blend".into()),
+                        ..Utm::default()
+                    },
+                    ..Visit::default()
+                },
                 visit(None, Some(a.to_string())),
                 visit(Some(format!("https://s.example/?pc_click={b}")), None),
                 visit(Some("https://s.example/".into()), Some("friend".into())),
@@ -248,5 +279,7 @@ mod tests {
             evidence.clicks,
             [(a, MatchedBy::Journey), (b, MatchedBy::Journey)]
         );
+        let named = [("winter-blend".to_owned(), MatchedBy::Journey)];
+        assert_eq!(evidence.names, named);
     }
 }

@@ -15,6 +15,7 @@ mod embedded;
 mod embedded_browser;
 mod faults;
 mod inbox;
+mod journeys;
 mod leaving;
 mod main_job;
 mod missed_orders;

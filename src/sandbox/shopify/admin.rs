@@ -196,9 +196,10 @@ fn root_value(
     Some(Ok(match root.name {
         "shop" => nodes::shop_node(shop),
         "order" => match numeric_id(root, "Order") {
-            Ok(id) => shop.orders.get(&id).map_or(Value::Null, |order| {
-                nodes::order_node(&shop.domain, order, ready)
-            }),
+            Ok(id) => shop
+                .orders
+                .get(&id)
+                .map_or(Value::Null, |order| nodes::order_node(shop, order, ready)),
             Err(problem) => return Some(Err(problem)),
         },
         "customer" => match numeric_id(root, "Customer") {
@@ -212,7 +213,7 @@ fn root_value(
             let found = shop
                 .orders
                 .values()
-                .map(|order| nodes::order_node(&shop.domain, order, ready))
+                .map(|order| nodes::order_node(shop, order, ready))
                 .filter(|node| matches(node, search))
                 .collect();
             return Some(sorted(root, found).and_then(|found| connection(root, found)));

@@ -3,6 +3,7 @@
 mod admin;
 mod bodies;
 mod graphql;
+mod journeys;
 mod nodes;
 mod search;
 mod shoppers;
@@ -97,6 +98,8 @@ struct Shop {
     /// Orders and checkouts as their webhook bodies.
     orders: BTreeMap<i64, Value>,
     checkouts: BTreeMap<String, Value>,
+    /// Visits before an order that only its customer journey tells of.
+    visits: BTreeMap<i64, Vec<(Millis, String)>>,
     subscriptions: Vec<Subscription>,
     bucket: i64,
     bucket_at: Millis,
@@ -231,6 +234,7 @@ impl Shopify {
                 customers: BTreeMap::new(),
                 orders: BTreeMap::new(),
                 checkouts: BTreeMap::new(),
+                visits: BTreeMap::new(),
                 subscriptions: Vec::new(),
                 bucket: BUCKET,
                 bucket_at: now,

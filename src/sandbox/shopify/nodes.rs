@@ -52,7 +52,7 @@ pub(super) fn customer_node(customer: &Customer) -> Value {
 }
 
 /// The GraphQL face of an order that is kept as its webhook body.
-pub(super) fn order_node(domain: &str, order: &Value, ready: bool) -> Value {
+pub(super) fn order_node(shop: &Shop, order: &Value, ready: bool) -> Value {
     let id = order["id"].as_i64().unwrap_or_default();
     let utc = |key: &str| {
         let at = order[key].as_str().and_then(parse_rfc3339);
@@ -75,10 +75,17 @@ pub(super) fn order_node(domain: &str, order: &Value, ready: bool) -> Value {
         .flatten()
         .map(|c| c["code"].clone())
         .collect();
-    let visit = order["landing_site"]
+    let landed = order["landing_site"]
         .as_str()
-        .map(|site| visit_node(domain, id, site, &utc("created_at")));
-    let moments: Vec<&Value> = visit.iter().collect();
+        .map(|site| (order["created_at"].as_str().and_then(parse_rfc3339), site));
+    let remembered = shop.visits.get(&id).into_iter().flatten();
+    let moments: Vec<Value> = remembered
+        .map(|(at, site)| (Some(*at), site.as_str()))
+        .chain(landed)
+        .enumerate()
+        .map(|(number, (at, site))| visit_node(&shop.domain, (id, number), site, at.map(rfc3339)))
+        .collect();
+    let (first, last) = (moments.first(), moments.last());
     let status = order["financial_status"]
         .as_str()
         .unwrap_or("pending")
@@ -124,8 +131,8 @@ pub(super) fn order_node(domain: &str, order: &Value, ready: bool) -> Value {
             "ready": ready,
             "customerOrderIndex": if ready { json!(0) } else { Value::Null },
             "daysToConversion": if ready { json!(0) } else { Value::Null },
-            "firstVisit": visit.as_ref().filter(|_| ready),
-            "lastVisit": visit.as_ref().filter(|_| ready),
+            "firstVisit": first.filter(|_| ready),
+            "lastVisit": last.filter(|_| ready),
             "momentsCount": { "count": moments.len(), "precision": "EXACT" },
             "moments": {
                 "pageInfo": {
@@ -173,7 +180,12 @@ fn refund_node(refund: &Value) -> Value {
     })
 }
 
-fn visit_node(domain: &str, order_id: i64, landing_site: &str, at: &Option<String>) -> Value {
+fn visit_node(
+    domain: &str,
+    (order, number): (i64, usize),
+    landing_site: &str,
+    at: Option<String>,
+) -> Value {
     let page = if landing_site.starts_with("http") {
         landing_site.to_owned()
     } else {
@@ -188,7 +200,7 @@ fn visit_node(domain: &str, order_id: i64, landing_site: &str, at: &Option<Strin
         })
     });
     json!({
-        "id": format!("gid://shopify/CustomerVisit/{order_id}"),
+        "id": format!("gid://shopify/CustomerVisit/{order}{number}"),
         "occurredAt": at,
         "landingPage": page,
         "landingPageHtml": page,
