@@ -22,6 +22,8 @@ pub enum MatchedBy {
     Journey,
     /// A click by the subscriber who is this customer.
     Customer,
+    /// The code of a coupon message; there is no click.
+    DiscountCode,
 }
 
 impl MatchedBy {
@@ -31,6 +33,7 @@ impl MatchedBy {
             Self::LandingSite => "landing_site",
             Self::Journey => "journey",
             Self::Customer => "customer",
+            Self::DiscountCode => "discount_code",
         }
     }
 
@@ -40,7 +43,7 @@ impl MatchedBy {
     fn skew(self) -> Millis {
         match self {
             Self::ClickId | Self::LandingSite => 5 * MINUTE,
-            Self::Journey | Self::Customer => SECOND,
+            Self::Journey | Self::Customer | Self::DiscountCode => SECOND,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::app::App;
+use crate::attribution::codes;
 use crate::attribution::credit::MatchedBy;
 use crate::attribution::evidence::Evidence;
 use crate::attribution::orders::one_at_a_time;
@@ -27,13 +28,14 @@ const OLDEST: Millis = 30 * DAY;
 const BATCH: i64 = 50;
 
 /// Plans the first question about a new order that has no credit, where there is a shop to ask and
-/// a click that might be found; and takes the plan back once there is a credit.
+/// a click that might be found; and takes the plan back once there is a credit. `true` if there is
+/// something left to ask.
 pub(super) async fn plan(
     app: &App,
     conn: &mut Conn,
     order: &Kept,
     verdict: Verdict,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let now = app.clock.now();
     let due = match verdict {
         Verdict::Credited => None,
@@ -46,12 +48,13 @@ pub(super) async fn plan(
                 && order.journey_due_at.is_none()
                 && has_something_to_find(conn, order).await?;
             if !open {
-                return Ok(());
+                return Ok(order.journey_due_at.is_some());
             }
             Some(first)
         }
     };
-    set_due(conn, order, due).await
+    set_due(conn, order, due).await?;
+    Ok(due.is_some())
 }
 
 async fn has_something_to_find(conn: &mut Conn, order: &Kept) -> anyhow::Result<bool> {
@@ -142,7 +145,7 @@ async fn claim(app: &App) -> anyhow::Result<Vec<Kept>> {
              AND journey_due_at <= $1
          RETURNING id, workspace_id, shop_order_id, name, customer_id, email_hash, checkout_token,
              click_ref, utm_id, source_name, test, total, currency, ordered_at, created_at,
-             journey_due_at",
+             journey_due_at, discount_codes",
     )
     .bind(now)
     .bind(SCHEDULE[0])
@@ -168,7 +171,7 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
     }
     let shop = shops.of(app, order.workspace_id).await?;
     let (Some(shop), Ok(shop_order_id)) = (shop, order.shop_order_id.parse::<i64>()) else {
-        return Ok(false);
+        return give_up(app, order).await;
     };
     let (shopify, domain) = (&app.shopify, &shop.domain);
     let asked = workspaces::ask_shop(app, shop, |token| async move {
@@ -183,6 +186,9 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
         }
         Err(error @ (Error::Refused(_) | Error::Reconnect(_))) => {
             tracing::warn!(order.id = %order.id, %error, "Shopify does not tell the order's journey");
+            if order.journey_due_at.is_none() {
+                return give_up(app, order).await;
+            }
             return Ok(false);
         }
     };
@@ -190,20 +196,37 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
     if settle(app, order, &evidence).await? {
         return Ok(true);
     }
-    if journey.ready {
-        let mut tx = app.db.begin().await?;
-        set_due(&mut tx, order, None).await?;
-        tx.commit().await?;
+    // Asked for the last time, or there is no more to come.
+    if journey.ready || order.journey_due_at.is_none() {
+        return give_up(app, order).await;
     }
     Ok(false)
 }
 
 async fn wait(app: &App, order: &Kept, until: Millis) -> anyhow::Result<bool> {
-    let due = Some(until).filter(|until| *until < order.created_at + GIVE_UP);
+    if until >= order.created_at + GIVE_UP {
+        return give_up(app, order).await;
+    }
     let mut tx = app.db.begin().await?;
-    set_due(&mut tx, order, due).await?;
+    set_due(&mut tx, order, Some(until)).await?;
     tx.commit().await?;
     Ok(false)
+}
+
+/// The journey is silent about us; what is left is the order's discount code. `true` if that gave
+/// the order its credit.
+async fn give_up(app: &App, order: &Kept) -> anyhow::Result<bool> {
+    let (ws, id) = (order.workspace_id, &order.shop_order_id);
+    let mut tx = app.db.begin().await?;
+    one_at_a_time(&mut tx, ws).await?;
+    let before = tallies::earned(&mut tx, ws, id).await?;
+    let subscribers = touches::subscribers_of(&mut tx, order, None).await?;
+    let credited = codes::give_credit(app, &mut tx, order, &subscribers).await?;
+    let now = tallies::earned(&mut tx, ws, id).await?;
+    tallies::earnings_moved(&mut tx, ws, before, now).await?;
+    set_due(&mut tx, order, None).await?;
+    tx.commit().await?;
+    Ok(credited)
 }
 
 async fn settle(app: &App, order: &Kept, evidence: &Evidence) -> anyhow::Result<bool> {

@@ -2,6 +2,7 @@
 
 pub mod credit;
 
+mod codes;
 mod evidence;
 mod journeys;
 mod missed;

@@ -72,7 +72,7 @@ impl Client {
         let data: Value = self.graphql(shop, token, query, variables).await?;
         let order = data.get("order").filter(|order| order.is_object());
         order
-            .map(|order| read_order(order))
+            .map(read_order)
             .transpose()
             .map_err(|why| Error::Refused(format!("the order cannot be read: {why}")))
     }

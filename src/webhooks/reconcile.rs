@@ -40,13 +40,18 @@ struct Reached {
 
 /// Looks for missed orders in every shop whose turn it is. One shop's trouble is not the others'.
 pub async fn reconcile_orders(app: &App) -> anyhow::Result<()> {
-    let turns = workspaces::shops_due(app, ShopRound::Orders).await?;
-    let mut ends = futures::stream::iter(turns)
-        .map(|turn| take_turn(app, turn))
-        .buffer_unordered(AT_ONCE);
     let mut outcome = Ok(());
-    while let Some(end) = ends.next().await {
-        outcome = outcome.and(end);
+    while !app.stop.is_cancelled() {
+        let turns = workspaces::shops_due(app, ShopRound::Orders).await?;
+        if turns.is_empty() {
+            break;
+        }
+        let mut ends = futures::stream::iter(turns)
+            .map(|turn| take_turn(app, turn))
+            .buffer_unordered(AT_ONCE);
+        while let Some(end) = ends.next().await {
+            outcome = outcome.and(end);
+        }
     }
     outcome
 }
@@ -92,7 +97,7 @@ async fn look(app: &App, shop: &Shop, until: Option<Millis>) -> anyhow::Result<R
         let behind = behind(app, shop.workspace, &page.orders).await?;
         for missed in behind {
             if fetches == 0 || app.stop.is_cancelled() {
-                return later(reached, now);
+                return later(reached, now + MINUTE);
             }
             fetches -= 1;
             if let Err(error) = take_in(app, shop, missed.id).await? {
@@ -106,7 +111,7 @@ async fn look(app: &App, shop: &Shop, until: Option<Millis>) -> anyhow::Result<R
         reached = reached.max(page.orders.last().map(|order| order.updated_at - 1));
         after = Some(next);
     }
-    later(reached, now)
+    later(reached, now + MINUTE)
 }
 
 async fn ask_changed(

@@ -58,7 +58,7 @@ fn the_app_asks_for_the_scopes_that_its_topics_and_calls_need_and_for_no_other()
         .split(',')
         .collect();
     let known = fixture("shopify/webhook_topics.json");
-    let mut needed = vec!["write_app_proxy"];
+    let mut needed = vec!["write_app_proxy", "write_discounts"];
     for (name, topic) in TOPICS {
         let rows = known["topics"].as_array().unwrap();
         let row = rows.iter().find(|row| row["enum"] == *name).unwrap();

@@ -11,7 +11,10 @@ use serde_json::{Map, Value, json};
 use super::graphql::{Document, Root};
 use super::search::{connection, matches, sorted};
 use super::tokens::Worth;
-use super::{BUCKET, NEWEST, RESTORED_A_SECOND, Shop, Shopify, Subscription, VERSIONS, nodes};
+use super::{
+    BUCKET, NEWEST, RESTORED_A_SECOND, Shop, Shopify, Subscription, VERSIONS, catalogue, discounts,
+    nodes,
+};
 use crate::clock::rfc3339;
 
 /// Topics that `webhookSubscriptionCreate` takes, of those that concern us.
@@ -144,6 +147,11 @@ impl Shopify {
         let mut data = Map::new();
         for root in document.root_fields() {
             state.questions.push(root.name.to_owned());
+            if let Some(scope) = scope_of(root.name)
+                && !shop.scopes.iter().any(|granted| granted == scope)
+            {
+                return (StatusCode::OK, denied(root.name, scope));
+            }
             let found = match root_value(shop, &root, now, ready) {
                 Some(Ok(value)) => document.select(&value, root.inner, root.name),
                 Some(Err(problem)) => return (StatusCode::OK, errors(&problem, "argumentError")),
@@ -167,6 +175,22 @@ impl Shopify {
 
 fn errors(message: &str, code: &str) -> Value {
     json!({ "errors": [{ "message": message, "extensions": { "code": code } }] })
+}
+
+/// What a root field needs, of those that came later than the app's first scopes.
+fn scope_of(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "product" | "products" => "read_products",
+        "discountCodeBasicCreate" | "discountRedeemCodeBulkAdd" => "write_discounts",
+        "marketingActivityUpsertExternal" | "marketingEngagementCreate" => "write_marketing_events",
+        _ => return None,
+    })
+}
+
+/// A scope that the merchant has not granted.
+fn denied(field: &str, scope: &str) -> Value {
+    let text = format!("Access denied for {field} field. Required access: `{scope}` access scope.");
+    errors(&text, "ACCESS_DENIED")
 }
 
 fn cost_shown(requested: i64, actual: Option<i64>, available: i64) -> Value {
@@ -225,6 +249,21 @@ fn root_value(
                 found.filter(|node| matches(node, search)).collect(),
             ));
         }
+        "product" => match numeric_id(root, "Product") {
+            Ok(id) => {
+                let wanted = json!(id.to_string());
+                let mut found = catalogue::product_nodes(shop).into_iter();
+                let product = found.find(|node| node["legacyResourceId"] == wanted);
+                product.unwrap_or(Value::Null)
+            }
+            Err(problem) => return Some(Err(problem)),
+        },
+        "products" => {
+            let found = catalogue::product_nodes(shop);
+            let found = found.into_iter().filter(|node| matches(node, search));
+            let found = sorted(root, found.collect());
+            return Some(found.and_then(|found| connection(root, found)));
+        }
         "currentAppInstallation" => {
             let scopes: Vec<Value> = shop
                 .scopes
@@ -251,6 +290,7 @@ fn root_value(
                 .collect();
             return Some(connection(root, found));
         }
+        "discountCodeBasicCreate" => return Some(discounts::create(shop, root)),
         "webhookSubscriptionCreate" => subscribe(shop, root, now),
         "webhookSubscriptionDelete" => {
             let id = root

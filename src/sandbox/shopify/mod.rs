@@ -2,6 +2,8 @@
 
 mod admin;
 mod bodies;
+mod catalogue;
+mod discounts;
 mod graphql;
 mod journeys;
 mod nodes;
@@ -98,6 +100,8 @@ struct Shop {
     /// Orders and checkouts as their webhook bodies.
     orders: BTreeMap<i64, Value>,
     checkouts: BTreeMap<String, Value>,
+    /// Discount codes made by the app, with the share they take off.
+    codes: Vec<(String, f64)>,
     /// Visits before an order that only its customer journey tells of.
     visits: BTreeMap<i64, Vec<(Millis, String)>>,
     subscriptions: Vec<Subscription>,
@@ -126,7 +130,7 @@ struct Webhook {
 }
 
 /// The scopes of our app's configuration.
-const SCOPES: [&str; 8] = [
+const SCOPES: [&str; 9] = [
     "read_orders",
     "read_customers",
     "read_products",
@@ -135,6 +139,7 @@ const SCOPES: [&str; 8] = [
     "write_pixels",
     "read_customer_events",
     "write_marketing_events",
+    "write_discounts",
 ];
 
 impl Shopify {
@@ -234,6 +239,7 @@ impl Shopify {
                 customers: BTreeMap::new(),
                 orders: BTreeMap::new(),
                 checkouts: BTreeMap::new(),
+                codes: Vec::new(),
                 visits: BTreeMap::new(),
                 subscriptions: Vec::new(),
                 bucket: BUCKET,

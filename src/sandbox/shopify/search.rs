@@ -85,6 +85,9 @@ pub(super) fn matches(node: &Value, search: &str) -> bool {
                 own <= most.trim_matches(['\'', '"'])
             } else if let Some(below) = value.strip_prefix('>') {
                 own > below.trim_matches(['\'', '"'])
+            } else if let Some(start) = value.strip_suffix('*') {
+                let (own, start) = (own.to_lowercase(), start.to_lowercase());
+                own.split_whitespace().any(|word| word.starts_with(&start))
             } else {
                 own.eq_ignore_ascii_case(value)
             }

@@ -27,11 +27,13 @@ mod campaign_report;
 mod campaigns;
 
 mod connections;
+mod coupon_code;
 
 mod links;
 mod listing;
 mod orders;
 mod overview;
+mod products;
 
 mod settings;
 mod sign_in;
@@ -54,6 +56,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(overview::router())
         .merge(campaigns::router())
         .merge(campaign_edit::router())
+        .merge(products::router())
         .merge(campaign_report::router())
         .merge(campaign_moves::router())
         .merge(subscribers::router())
