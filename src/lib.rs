@@ -36,7 +36,8 @@
 //! 6. `GET /c/{code}`: the code is the message and the link's number, signed; no row is needed to
 //!    lead on, and the click is written behind the answer.
 //! 7. The order's webhook reaches [`attribution::record_order`]: one order, one credit, by the rule
-//!    and the window that stand in the credit's row.
+//!    and the window that stand in the credit's row. An order whose webhook was lost is found
+//!    within the hour ([`webhooks::reconcile_orders`]).
 //! 8. [`analytics`] reads, [`web`] draws: figures from the [`tallies`] that the writers of 4 to 7
 //!    kept, lists from the rows.
 //!

@@ -24,6 +24,8 @@ pub enum MatchedBy {
     Pixel,
     /// A click by the subscriber who is this customer.
     Customer,
+    /// The code of a coupon message; there is no click.
+    DiscountCode,
 }
 
 impl MatchedBy {
@@ -34,6 +36,7 @@ impl MatchedBy {
             Self::Journey => "journey",
             Self::Pixel => "pixel",
             Self::Customer => "customer",
+            Self::DiscountCode => "discount_code",
         }
     }
 
@@ -43,7 +46,7 @@ impl MatchedBy {
     fn skew(self) -> Millis {
         match self {
             Self::ClickId | Self::LandingSite => 5 * MINUTE,
-            Self::Journey | Self::Pixel | Self::Customer => SECOND,
+            Self::Journey | Self::Pixel | Self::Customer | Self::DiscountCode => SECOND,
         }
     }
 }

@@ -93,7 +93,7 @@ impl Evidence {
 
     /// A name counts unless it stands beside a source that is not ours: the merchant may call an
     /// e-mail's campaign the same.
-    fn add_tags<'a>(
+    pub(super) fn add_tags<'a>(
         &mut self,
         pairs: impl Iterator<Item = (String, &'a str)>,
         matched_by: MatchedBy,
@@ -109,8 +109,9 @@ impl Evidence {
                 _ => {}
             }
         }
+        let named = name.filter(|_| is_ours).map(|name| (name, matched_by));
         self.names
-            .extend(name.filter(|_| is_ours).map(|name| (name, matched_by)));
+            .extend(named.filter(|named| !self.names.contains(named)));
     }
 
     pub(super) fn add_click(&mut self, text: &str, matched_by: MatchedBy) {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::app::App;
+use crate::attribution::codes;
 use crate::attribution::credit::MatchedBy;
 use crate::attribution::evidence::Evidence;
 use crate::attribution::orders::one_at_a_time;
@@ -20,18 +21,21 @@ use crate::workspaces::{self, Shop};
 const SCHEDULE: [Millis; 3] = [5 * MINUTE, HOUR, DAY];
 /// When a click that the order names is looked for again.
 const CLICK_LATE: Millis = 5 * SECOND;
+/// A shop that could not answer (frozen, throttled) is asked about an order no longer than this.
+const GIVE_UP: Millis = 3 * DAY;
 /// Shopify's own window; an older order that we hear of only now is not asked about.
 const OLDEST: Millis = 30 * DAY;
 const BATCH: i64 = 50;
 
 /// Plans the first question about a new order that has no credit, where there is a shop to ask and
-/// a click that might be found; and takes the plan back once there is a credit.
+/// a click that might be found; and takes the plan back once there is a credit. `true` if there is
+/// something left to ask.
 pub(super) async fn plan(
     app: &App,
     conn: &mut Conn,
     order: &Kept,
     verdict: Verdict,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let now = app.clock.now();
     let due = match verdict {
         Verdict::Credited => None,
@@ -44,12 +48,13 @@ pub(super) async fn plan(
                 && order.journey_due_at.is_none()
                 && has_something_to_find(conn, order).await?;
             if !open {
-                return Ok(());
+                return Ok(order.journey_due_at.is_some());
             }
             Some(first)
         }
     };
-    set_due(conn, order, due).await
+    set_due(conn, order, due).await?;
+    Ok(due.is_some())
 }
 
 async fn has_something_to_find(conn: &mut Conn, order: &Kept) -> anyhow::Result<bool> {
@@ -109,14 +114,18 @@ pub async fn sweep_journeys(app: &App) -> anyhow::Result<usize> {
 
 /// The shops asked in this sweep, each looked up once.
 #[derive(Default)]
-struct Shops(HashMap<WorkspaceId, Option<Shop>>);
+struct Shops {
+    known: HashMap<WorkspaceId, Option<Shop>>,
+    /// Those that asked for patience, and until when: their other orders wait as long.
+    resting: HashMap<WorkspaceId, Millis>,
+}
 
 impl Shops {
     async fn of(&mut self, app: &App, ws: WorkspaceId) -> anyhow::Result<Option<&Shop>> {
-        if let Entry::Vacant(vacant) = self.0.entry(ws) {
+        if let Entry::Vacant(vacant) = self.known.entry(ws) {
             vacant.insert(workspaces::shop(app, ws).await?);
         }
-        Ok(self.0.get(&ws).and_then(Option::as_ref))
+        Ok(self.known.get(&ws).and_then(Option::as_ref))
     }
 }
 
@@ -136,7 +145,7 @@ async fn claim(app: &App) -> anyhow::Result<Vec<Kept>> {
              AND journey_due_at <= $1
          RETURNING id, workspace_id, shop_order_id, name, customer_id, email_hash, checkout_token,
              click_ref, utm_id, source_name, test, total, currency, ordered_at, created_at,
-             journey_due_at",
+             journey_due_at, discount_codes",
     )
     .bind(now)
     .bind(SCHEDULE[0])
@@ -157,9 +166,12 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
     if app.clock.now() < order.created_at + SCHEDULE[0] {
         return Ok(false);
     }
+    if let Some(until) = shops.resting.get(&order.workspace_id) {
+        return wait(app, order, *until).await;
+    }
     let shop = shops.of(app, order.workspace_id).await?;
     let (Some(shop), Ok(shop_order_id)) = (shop, order.shop_order_id.parse::<i64>()) else {
-        return Ok(false);
+        return give_up(app, order).await;
     };
     let (shopify, domain) = (&app.shopify, &shop.domain);
     let asked = workspaces::ask_shop(app, shop, |token| async move {
@@ -168,14 +180,15 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
     let journey = match asked.await? {
         Ok(journey) => journey.unwrap_or_default(),
         Err(Error::Retry { after, .. }) => {
-            let due = app.clock.now() + after.max(SECOND);
-            let mut tx = app.db.begin().await?;
-            set_due(&mut tx, order, Some(due)).await?;
-            tx.commit().await?;
-            return Ok(false);
+            let until = app.clock.now() + after.max(SECOND);
+            shops.resting.insert(order.workspace_id, until);
+            return wait(app, order, until).await;
         }
         Err(error @ (Error::Refused(_) | Error::Reconnect(_))) => {
             tracing::warn!(order.id = %order.id, %error, "Shopify does not tell the order's journey");
+            if order.journey_due_at.is_none() {
+                return give_up(app, order).await;
+            }
             return Ok(false);
         }
     };
@@ -183,12 +196,37 @@ async fn look_again(app: &App, order: &Kept, shops: &mut Shops) -> anyhow::Resul
     if settle(app, order, &evidence).await? {
         return Ok(true);
     }
-    if journey.ready {
-        let mut tx = app.db.begin().await?;
-        set_due(&mut tx, order, None).await?;
-        tx.commit().await?;
+    // Asked for the last time, or there is no more to come.
+    if journey.ready || order.journey_due_at.is_none() {
+        return give_up(app, order).await;
     }
     Ok(false)
+}
+
+async fn wait(app: &App, order: &Kept, until: Millis) -> anyhow::Result<bool> {
+    if until >= order.created_at + GIVE_UP {
+        return give_up(app, order).await;
+    }
+    let mut tx = app.db.begin().await?;
+    set_due(&mut tx, order, Some(until)).await?;
+    tx.commit().await?;
+    Ok(false)
+}
+
+/// The journey is silent about us; what is left is the order's discount code. `true` if that gave
+/// the order its credit.
+async fn give_up(app: &App, order: &Kept) -> anyhow::Result<bool> {
+    let (ws, id) = (order.workspace_id, &order.shop_order_id);
+    let mut tx = app.db.begin().await?;
+    one_at_a_time(&mut tx, ws).await?;
+    let before = tallies::earned(&mut tx, ws, id).await?;
+    let subscribers = touches::subscribers_of(&mut tx, order, None).await?;
+    let credited = codes::give_credit(app, &mut tx, order, &subscribers).await?;
+    let now = tallies::earned(&mut tx, ws, id).await?;
+    tallies::earnings_moved(&mut tx, ws, before, now).await?;
+    set_due(&mut tx, order, None).await?;
+    tx.commit().await?;
+    Ok(credited)
 }
 
 async fn settle(app: &App, order: &Kept, evidence: &Evidence) -> anyhow::Result<bool> {
@@ -217,13 +255,21 @@ fn read(evidence: &mut Evidence, journey: &Journey) {
         if let Some(code) = &visit.referral_code {
             evidence.add_click(code, MatchedBy::Journey);
         }
+        let utm = [
+            ("utm_source", &visit.utm.source),
+            ("utm_campaign", &visit.utm.campaign),
+        ];
+        let told = utm
+            .iter()
+            .filter_map(|(key, value)| Some(((*key).to_owned(), value.as_deref()?)));
+        evidence.add_tags(told, MatchedBy::Journey);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shopify::admin::Visit;
+    use crate::shopify::admin::{Utm, Visit};
     use crate::store::ids::ClickId;
 
     #[test]
@@ -237,6 +283,14 @@ mod tests {
         let journey = Journey {
             ready: true,
             visits: vec![
+                Visit {
+                    utm: Utm {
+                        source: Some("pagecast".into()),
+                        campaign: Some("Winter-Blend".into()),
+                        ..Utm::default()
+                    },
+                    ..Visit::default()
+                },
                 visit(None, Some(a.to_string())),
                 visit(Some(format!("https://s.example/?pc_click={b}")), None),
                 visit(Some("https://s.example/".into()), Some("friend".into())),
@@ -248,5 +302,7 @@ mod tests {
             evidence.clicks,
             [(a, MatchedBy::Journey), (b, MatchedBy::Journey)]
         );
+        let named = [("winter-blend".to_owned(), MatchedBy::Journey)];
+        assert_eq!(evidence.names, named);
     }
 }

@@ -6,8 +6,8 @@ use sqlx::AssertSqlSafe;
 
 use crate::app::App;
 use crate::attribution::evidence::Evidence;
-use crate::attribution::journeys;
-use crate::attribution::touches::{self, Kept};
+use crate::attribution::touches::{self, Kept, Verdict};
+use crate::attribution::{codes, journeys};
 use crate::shopify::payloads;
 use crate::store::ids::{OrderId, SubscriberId, WorkspaceId};
 use crate::store::sealed::{email_hash, phone_hash};
@@ -43,9 +43,13 @@ pub async fn record_order(
         mark_ordered(conn, &kept, &subscribers).await?;
     }
     let verdict = touches::give_credit(app, conn, &kept, &evidence, &subscribers).await?;
+    // A code is the last that counts: where Shopify may still tell the journey, it waits for that.
+    if !journeys::plan(app, conn, &kept, verdict).await? && verdict == Verdict::None {
+        codes::give_credit(app, conn, &kept, &subscribers).await?;
+    }
     let now = tallies::earned(conn, ws, &shop_order_id).await?;
     tallies::earnings_moved(conn, ws, before, now).await?;
-    journeys::plan(app, conn, &kept, verdict).await
+    Ok(())
 }
 
 /// Takes revenue back; may come before its order.
@@ -92,8 +96,9 @@ async fn save(
     sqlx::query(
         "INSERT INTO orders (id, workspace_id, shop_order_id, name, customer_id, email_hash,
              checkout_token, cart_token, total, currency, click_ref, utm_id, source_name, test,
-             ordered_at, shop_updated_at, cancelled_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             ordered_at, shop_updated_at, cancelled_at, created_at, discount_codes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+             $19)
          ON CONFLICT (workspace_id, shop_order_id) DO UPDATE SET
              name = excluded.name,
              customer_id = COALESCE(excluded.customer_id, orders.customer_id),
@@ -106,6 +111,7 @@ async fn save(
              utm_id = COALESCE(excluded.utm_id, orders.utm_id),
              source_name = COALESCE(excluded.source_name, orders.source_name),
              test = excluded.test,
+             discount_codes = COALESCE(excluded.discount_codes, orders.discount_codes),
              shop_updated_at = excluded.shop_updated_at
          WHERE excluded.shop_updated_at >= orders.shop_updated_at",
     )
@@ -132,6 +138,7 @@ async fn save(
     .bind(order.updated_at)
     .bind(order.lost_at())
     .bind(app.clock.now())
+    .bind(codes::kept(&order.discount_codes)?)
     .execute(&mut *conn)
     .await
     .context("keep an order")?;
@@ -203,7 +210,7 @@ async fn load(conn: &mut Conn, ws: WorkspaceId, shop_order_id: &str) -> anyhow::
     sqlx::query_as(
         "SELECT id, workspace_id, shop_order_id, name, customer_id, email_hash, checkout_token,
              click_ref, utm_id, source_name, test, total, currency, ordered_at, created_at,
-             journey_due_at
+             journey_due_at, discount_codes
          FROM orders WHERE workspace_id = $1 AND shop_order_id = $2",
     )
     .bind(ws)

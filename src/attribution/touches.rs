@@ -38,6 +38,8 @@ pub(super) struct Kept {
     pub ordered_at: Millis,
     pub created_at: Millis,
     pub journey_due_at: Option<Millis>,
+    /// A JSON list.
+    pub discount_codes: Option<String>,
 }
 
 impl Kept {
@@ -270,7 +272,7 @@ async fn insert(
 }
 
 /// Tells Klaviyo what the message earned; never as "Placed Order", which the shop itself reports.
-async fn report(app: &App, conn: &mut Conn, order: &Kept) -> anyhow::Result<()> {
+pub(super) async fn report(app: &App, conn: &mut Conn, order: &Kept) -> anyhow::Result<()> {
     #[derive(sqlx::FromRow)]
     struct Credit {
         subscriber_id: SubscriberId,

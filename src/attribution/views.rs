@@ -28,7 +28,7 @@ pub struct CreditView {
     pub name: String,
     pub subscriber: SubscriberId,
     pub subscriber_name: Option<String>,
-    /// `click`.
+    /// `click`, or `code` where the message's discount code was used.
     pub touch_kind: String,
     pub touch_at: Millis,
     pub matched_by: String,

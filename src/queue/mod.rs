@@ -35,6 +35,8 @@ pub enum Job {
     Runs,
     /// Klaviyo: groups to sync, events to send.
     Profiles,
+    /// Shops to be asked for what their webhooks did not tell.
+    Shops,
     /// Orders whose journey is to be asked for, privacy demands, old rows.
     Upkeep,
 }
@@ -49,6 +51,7 @@ impl Job {
             Self::Campaigns => "campaigns",
             Self::Runs => "runs",
             Self::Profiles => "profiles",
+            Self::Shops => "shops",
             Self::Upkeep => "upkeep",
         }
     }
@@ -57,7 +60,9 @@ impl Job {
         match self {
             Self::Webhooks | Self::KlaviyoWebhooks => Lane::Webhooks,
             Self::Messages(_) => Lane::Messages,
-            Self::Campaigns | Self::Runs | Self::Profiles | Self::Upkeep => Lane::Upkeep,
+            Self::Campaigns | Self::Runs | Self::Profiles | Self::Shops | Self::Upkeep => {
+                Lane::Upkeep
+            }
         }
     }
 }

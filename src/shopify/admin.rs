@@ -8,6 +8,9 @@ use super::read::{list, text, time};
 use super::{Client, Error, ShopDomain};
 use crate::clock::Millis;
 
+/// Pages of moments that are read; a shopper who came more often did so in vain.
+const MOMENT_PAGES: usize = 4;
+
 /// The shop as its merchant set it up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShopInfo {
@@ -78,10 +81,32 @@ impl Client {
         order_id: i64,
     ) -> Result<Option<Journey>, Error> {
         let query = include_str!("queries/order_journey.graphql");
-        let variables = json!({ "id": format!("gid://shopify/Order/{order_id}") });
-        let data: Value = self.graphql(shop, token, query, variables).await?;
-        let order = data.get("order").filter(|order| order.is_object());
-        Ok(order.map(|order| read_journey(&order["customerJourneySummary"])))
+        let mut journey: Option<Journey> = None;
+        let mut after: Option<String> = None;
+        for _ in 0..MOMENT_PAGES {
+            let id = format!("gid://shopify/Order/{order_id}");
+            let variables = json!({ "id": id, "after": after });
+            let data: Value = self.graphql(shop, token, query, variables).await?;
+            let Some(order) = data.get("order").filter(|order| order.is_object()) else {
+                return Ok(None);
+            };
+            let summary = &order["customerJourneySummary"];
+            let page = read_journey(summary);
+            let whole = journey.get_or_insert_with(Journey::default);
+            whole.ready = page.ready;
+            for visit in page.visits {
+                if !whole.visits.contains(&visit) {
+                    whole.visits.push(visit);
+                }
+            }
+            let info = &summary["moments"]["pageInfo"];
+            let next = text(info, "endCursor").filter(|_| info["hasNextPage"] == true);
+            if next.is_none() || next == after {
+                break;
+            }
+            after = next;
+        }
+        Ok(journey)
     }
 
     /// Subscribes the shop to a topic (the enum's spelling). A subscription that exists already

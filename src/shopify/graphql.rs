@@ -159,7 +159,14 @@ fn throttled(body: &Value) -> Millis {
 fn user_errors(data: &Value) -> Option<String> {
     let fields = data.as_object()?.values();
     let errors = fields.flat_map(|field| list(field, "userErrors"));
-    let said: Vec<String> = errors.filter_map(|error| text(error, "message")).collect();
+    let words = |error: &Value| {
+        let message = text(error, "message")?;
+        Some(match text(error, "code") {
+            Some(code) => format!("{code}: {message}"),
+            None => message,
+        })
+    };
+    let said: Vec<String> = errors.filter_map(words).collect();
     (!said.is_empty()).then(|| said.join("; "))
 }
 

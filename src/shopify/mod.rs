@@ -2,10 +2,13 @@
 
 pub mod admin;
 pub mod auth;
+pub mod discounts;
 pub mod extensions;
 pub mod graphql;
 pub mod money;
+pub mod orders;
 pub mod payloads;
+pub mod products;
 pub mod tokens;
 pub mod webhooks;
 

@@ -101,35 +101,38 @@ impl Order {
     }
 
     pub fn parse(body: &[u8]) -> Result<Self, PayloadError> {
-        let order: Value = serde_json::from_slice(body)?;
-        let order_id = id(&order, "id").ok_or(PayloadError::Missing("id"))?;
-        let currency = text(&order, "currency")
-            .or_else(|| shop_money(&order, "total_price_set").map(|(_, currency)| currency))
+        Self::read(&serde_json::from_slice(body)?)
+    }
+
+    pub(super) fn read(order: &Value) -> Result<Self, PayloadError> {
+        let order_id = id(order, "id").ok_or(PayloadError::Missing("id"))?;
+        let currency = text(order, "currency")
+            .or_else(|| shop_money(order, "total_price_set").map(|(_, currency)| currency))
             .ok_or(PayloadError::Missing("currency"))?;
-        let total = money(&order, "total_price", &currency)
-            .or_else(|| shop_money(&order, "total_price_set").map(|(amount, _)| amount))
+        let total = money(order, "total_price", &currency)
+            .or_else(|| shop_money(order, "total_price_set").map(|(amount, _)| amount))
             .ok_or(PayloadError::Missing("total_price"))?;
         let (created_at, updated_at) =
-            created_and_updated(&order).ok_or(PayloadError::Missing("updated_at"))?;
-        let refunds = list(&order, "refunds");
+            created_and_updated(order).ok_or(PayloadError::Missing("updated_at"))?;
+        let refunds = list(order, "refunds");
         Ok(Self {
             id: order_id,
-            name: text(&order, "name").unwrap_or_else(|| format!("#{order_id}")),
-            email: text(&order, "email").or_else(|| text(&order, "contact_email")),
-            phone: text(&order, "phone"),
+            name: text(order, "name").unwrap_or_else(|| format!("#{order_id}")),
+            email: text(order, "email").or_else(|| text(order, "contact_email")),
+            phone: text(order, "phone"),
             customer: order.get("customer").and_then(Customer::read),
-            checkout_token: text(&order, "checkout_token"),
-            cart_token: text(&order, "cart_token"),
+            checkout_token: text(order, "checkout_token"),
+            cart_token: text(order, "cart_token"),
             total,
-            financial_status: text(&order, "financial_status"),
-            cancelled_at: time(&order, "cancelled_at"),
+            financial_status: text(order, "financial_status"),
+            cancelled_at: time(order, "cancelled_at"),
             created_at,
             updated_at,
             test: order.get("test") == Some(&Value::Bool(true)),
-            source_name: text(&order, "source_name"),
-            landing_site: text(&order, "landing_site"),
-            note_attributes: note_attributes(&order),
-            discount_codes: list(&order, "discount_codes")
+            source_name: text(order, "source_name"),
+            landing_site: text(order, "landing_site"),
+            note_attributes: note_attributes(order),
+            discount_codes: list(order, "discount_codes")
                 .iter()
                 .filter_map(|code| text(code, "code"))
                 .collect(),

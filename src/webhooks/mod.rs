@@ -7,12 +7,15 @@ mod inbox;
 mod keywords;
 mod klaviyo;
 mod meta;
+mod orders;
 mod privacy;
 mod process;
+mod reconcile;
 mod seen;
 mod shopify;
 mod stock;
 
 pub use inbox::{Arrival, Kept, Platform, find, list, receive, replay};
 pub use process::{process_due, process_klaviyo_due};
+pub use reconcile::reconcile_orders;
 pub use stock::tell_watchers;

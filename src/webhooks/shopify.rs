@@ -1,12 +1,8 @@
 //! What each of Shopify's topics means for us.
 
-use serde_json::Map;
-
 use crate::app::App;
-use crate::attribution::{record_order, record_refund};
-use crate::automations::{self, Happening};
+use crate::attribution::record_refund;
 use crate::opt_ins;
-use crate::shopify::money::decimal;
 use crate::shopify::payloads::{
     Checkout, Customer, Order, Product, Refund, ScopesUpdate, variant_id,
 };
@@ -15,7 +11,7 @@ use crate::store::Conn;
 use crate::store::ids::WorkspaceId;
 use crate::subscribers::{self, Known};
 use crate::webhooks::process::{Delivery, Trouble, Understood};
-use crate::webhooks::{checkouts, privacy};
+use crate::webhooks::{checkouts, orders, privacy};
 use crate::workspaces::{self, Shop};
 
 pub(super) async fn apply(
@@ -41,7 +37,11 @@ pub(super) async fn apply(
     };
     match delivery.topic.as_str() {
         "orders/create" | "orders/paid" | "orders/updated" | "orders/cancelled"
-        | "orders/fulfilled" => order(app, conn, &shop, delivery, &mut done).await?,
+        | "orders/fulfilled" => {
+            let order = Order::parse(&delivery.body).map_err(Trouble::unreadable)?;
+            let is_paid = delivery.topic == "orders/paid";
+            done.runs |= orders::apply(app, conn, shop.workspace, &order, is_paid).await?;
+        }
         "refunds/create" => {
             let refund = Refund::parse(&delivery.body).map_err(Trouble::unreadable)?;
             record_refund(app, conn, shop.workspace, &refund).await?;
@@ -107,56 +107,6 @@ fn unknown_shop(delivery: &Delivery) -> Understood {
     }
 }
 
-async fn order(
-    app: &App,
-    conn: &mut Conn,
-    shop: &Shop,
-    delivery: &Delivery,
-    done: &mut Understood,
-) -> Result<(), Trouble> {
-    let order = Order::parse(&delivery.body).map_err(Trouble::unreadable)?;
-    let ws = shop.workspace;
-    let mut buyer = order.customer.as_ref().map(known).unwrap_or_default();
-    buyer.email = buyer.email.or(order.email.clone());
-    buyer.phone = buyer.phone.or(order.phone.clone());
-    let at = order
-        .customer
-        .as_ref()
-        .and_then(|customer| customer.updated_at)
-        .unwrap_or(order.updated_at);
-    subscribers::save_customer(app, conn, ws, &buyer, at).await?;
-    // Whoever came in with this checkout is, at the latest now, this customer.
-    if let Some(token) = &order.checkout_token {
-        for id in subscribers::by_checkout(conn, ws, token).await? {
-            subscribers::link_customer(app, conn, id, &buyer).await?;
-        }
-    }
-    record_order(app, conn, ws, &order).await?;
-    if delivery.topic != "orders/paid" || order.lost_at().is_some() {
-        return Ok(());
-    }
-    for subscriber in subscribers::recognise(app, conn, ws, &buyer).await? {
-        let mut context = Map::new();
-        context.insert("order_name".to_owned(), order.name.clone().into());
-        context.insert(
-            "total".to_owned(),
-            decimal(order.total, &order.currency).into(),
-        );
-        context.insert("currency".to_owned(), order.currency.clone().into());
-        let happening = Happening {
-            workspace: ws,
-            subscriber,
-            kind: "order_paid",
-            key: String::new(),
-            trigger_ref: order.id.to_string(),
-            context,
-            at: order.updated_at,
-        };
-        done.runs |= automations::start(app, conn, &happening).await? > 0;
-    }
-    Ok(())
-}
-
 async fn checkout(
     app: &App,
     conn: &mut Conn,
@@ -184,7 +134,7 @@ async fn checkout(
     Ok(())
 }
 
-fn known(customer: &Customer) -> Known {
+pub(super) fn known(customer: &Customer) -> Known {
     Known {
         customer_id: Some(customer.id.to_string()),
         email: customer.email.clone(),

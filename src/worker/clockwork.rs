@@ -66,6 +66,7 @@ async fn on_tick(app: &App, runner: &Arc<Runner>, second: u64) {
     }
     if second.is_multiple_of(60) {
         start(app, runner, Job::Upkeep);
+        start(app, runner, Job::Shops);
     }
 }
 

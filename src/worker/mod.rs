@@ -2,6 +2,7 @@
 
 mod clockwork;
 mod runner;
+mod shops;
 mod upkeep;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub fn start(app: &App) {
 /// Returns when nothing is due any more.
 pub async fn run_due(app: &App) -> anyhow::Result<()> {
     upkeep::run(app).await?;
+    shops::run(app).await?;
     for _ in 0..MAX_ROUNDS {
         let mut done = webhooks::process_due(app).await?;
         done += webhooks::process_klaviyo_due(app).await?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tokio::time::Instant;
 
-use super::upkeep;
+use super::{shops, upkeep};
 use crate::app::App;
 use crate::queue::Job;
 use crate::telemetry;
@@ -138,6 +138,7 @@ async fn perform(app: &App, job: Job) -> anyhow::Result<()> {
             profiles::send_due(app).await?;
             synced.map(|_| ())
         }
+        Job::Shops => shops::run(app).await,
         Job::Upkeep => upkeep::run(app).await,
     }
 }

@@ -16,6 +16,7 @@ mod pages;
 mod people;
 mod pixel;
 mod set_up;
+mod shop_rounds;
 mod shop_tokens;
 mod shops;
 
@@ -48,6 +49,9 @@ pub use people::{
 };
 pub use pixel::place_pixels;
 pub use set_up::set_up_due;
+pub use shop_rounds::{
+    ShopRound, ShopTurn, prepare_shop_rounds, rest_after, shop_turn_done, shops_due,
+};
 pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};
 pub use shops::{
     Shop, connect_shop, installed_shop, shop, shop_by_domain, shop_redacted, shop_scopes_changed,

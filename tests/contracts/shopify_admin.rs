@@ -58,8 +58,13 @@ fn the_app_asks_for_the_scopes_that_its_topics_and_calls_need_and_for_no_other()
         .split(',')
         .collect();
     let known = fixture("shopify/webhook_topics.json");
-    // The proxy, and the two without which no web pixel can be placed.
-    let mut needed = vec!["write_app_proxy", "write_pixels", "read_customer_events"];
+    // The proxy, the two without which no web pixel can be placed, and a coupon's code.
+    let mut needed = vec![
+        "write_app_proxy",
+        "write_pixels",
+        "read_customer_events",
+        "write_discounts",
+    ];
     for (name, topic) in TOPICS {
         let rows = known["topics"].as_array().unwrap();
         let row = rows.iter().find(|row| row["enum"] == *name).unwrap();

@@ -9,9 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::graphql::{Document, Root};
+use super::search::{connection, matches, sorted};
 use super::tokens::Worth;
 use super::{
-    BUCKET, NEWEST, RESTORED_A_SECOND, Shop, Shopify, Subscription, VERSIONS, bodies, extensions,
+    BUCKET, NEWEST, RESTORED_A_SECOND, Shop, Shopify, Subscription, VERSIONS, catalogue, discounts,
+    extensions, nodes,
 };
 use crate::clock::rfc3339;
 
@@ -144,6 +146,12 @@ impl Shopify {
         let ready = self.inner.journeys_ready.load(Ordering::SeqCst);
         let mut data = Map::new();
         for root in document.root_fields() {
+            state.questions.push(root.name.to_owned());
+            if let Some(scope) = scope_of(root.name)
+                && !shop.scopes.iter().any(|granted| granted == scope)
+            {
+                return (StatusCode::OK, denied(root.name, scope));
+            }
             let found = match root_value(shop, &root, now, ready) {
                 Some(Ok(value)) => document.select(&value, root.inner, root.name),
                 Some(Err(problem)) => return (StatusCode::OK, errors(&problem, "argumentError")),
@@ -167,6 +175,22 @@ impl Shopify {
 
 fn errors(message: &str, code: &str) -> Value {
     json!({ "errors": [{ "message": message, "extensions": { "code": code } }] })
+}
+
+/// What a root field needs, of those that came later than the app's first scopes.
+fn scope_of(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "product" | "products" => "read_products",
+        "discountCodeBasicCreate" | "discountRedeemCodeBulkAdd" => "write_discounts",
+        "marketingActivityUpsertExternal" | "marketingEngagementCreate" => "write_marketing_events",
+        _ => return None,
+    })
+}
+
+/// A scope that the merchant has not granted.
+fn denied(field: &str, scope: &str) -> Value {
+    let text = format!("Access denied for {field} field. Required access: `{scope}` access scope.");
+    errors(&text, "ACCESS_DENIED")
 }
 
 fn cost_shown(requested: i64, actual: Option<i64>, available: i64) -> Value {
@@ -194,35 +218,51 @@ fn root_value(
         .and_then(Value::as_str)
         .unwrap_or_default();
     Some(Ok(match root.name {
-        "shop" => bodies::shop_node(shop),
+        "shop" => nodes::shop_node(shop),
         "order" => match numeric_id(root, "Order") {
-            Ok(id) => shop.orders.get(&id).map_or(Value::Null, |order| {
-                bodies::order_node(&shop.domain, order, ready)
-            }),
+            Ok(id) => shop
+                .orders
+                .get(&id)
+                .map_or(Value::Null, |order| nodes::order_node(shop, order, ready)),
             Err(problem) => return Some(Err(problem)),
         },
         "customer" => match numeric_id(root, "Customer") {
             Ok(id) => shop
                 .customers
                 .get(&id)
-                .map_or(Value::Null, bodies::customer_node),
+                .map_or(Value::Null, nodes::customer_node),
             Err(problem) => return Some(Err(problem)),
         },
         "orders" => {
             let found = shop
                 .orders
                 .values()
-                .map(|order| bodies::order_node(&shop.domain, order, ready))
+                .map(|order| nodes::order_node(shop, order, ready))
                 .filter(|node| matches(node, search))
                 .collect();
-            return Some(connection(root, found));
+            return Some(sorted(root, found).and_then(|found| connection(root, found)));
         }
         "customers" => {
-            let found = shop.customers.values().map(bodies::customer_node);
+            let found = shop.customers.values().map(nodes::customer_node);
             return Some(connection(
                 root,
                 found.filter(|node| matches(node, search)).collect(),
             ));
+        }
+        "product" => match numeric_id(root, "Product") {
+            Ok(id) => {
+                let wanted = json!(id.to_string());
+                let mut found = catalogue::product_nodes(shop).into_iter();
+                let product = found.find(|node| node["legacyResourceId"] == wanted);
+                product.unwrap_or(Value::Null)
+            }
+            Err(problem) => return Some(Err(problem)),
+        },
+        "products" => {
+            let found = catalogue::product_nodes(shop);
+            let found = found.into_iter().filter(|node| matches(node, search));
+            let found = sorted(root, found.collect());
+            return Some(found.and_then(|found| connection(root, found)));
         }
         "currentAppInstallation" => {
             let scopes: Vec<Value> = shop
@@ -250,6 +290,7 @@ fn root_value(
                 .collect();
             return Some(connection(root, found));
         }
+        "discountCodeBasicCreate" => return Some(discounts::create(shop, root)),
         "webhookSubscriptionCreate" => subscribe(shop, root, now),
         "productVariant" => match numeric_id(root, "ProductVariant") {
             Ok(id) => extensions::variant_node(id),
@@ -356,70 +397,4 @@ fn numeric_id(root: &Root<'_>, kind: &str) -> Result<i64, String> {
     id.strip_prefix(&format!("gid://shopify/{kind}/"))
         .and_then(|number| number.parse().ok())
         .ok_or_else(|| format!("Invalid global id '{id}'"))
-}
-
-/// A Relay connection; the cursor is the position.
-fn connection(root: &Root<'_>, all: Vec<Value>) -> Result<Value, String> {
-    let number = |key: &str| root.arguments.get(key).and_then(Value::as_u64);
-    let Some(first) = number("first").or_else(|| number("last")) else {
-        return Err(format!(
-            "you must provide one of first or last on {}",
-            root.name
-        ));
-    };
-    let first = usize::try_from(first)
-        .ok()
-        .filter(|n| (1..=250).contains(n));
-    let first = first.ok_or_else(|| "first must be 1 to 250".to_owned())?;
-    let after = root.arguments.get("after").and_then(Value::as_str);
-    let skip: usize = after.and_then(|a| a.parse().ok()).unwrap_or(0);
-    let more = all.len() > skip + first;
-    let nodes: Vec<Value> = all.into_iter().skip(skip).take(first).collect();
-    let edges: Vec<Value> = nodes
-        .iter()
-        .enumerate()
-        .map(|(i, node)| json!({ "node": node, "cursor": (skip + i + 1).to_string() }))
-        .collect();
-    let end = skip + nodes.len();
-    Ok(json!({
-        "nodes": nodes,
-        "edges": edges,
-        "pageInfo": {
-            "hasNextPage": more, "hasPreviousPage": skip > 0,
-            "startCursor": (skip + 1).to_string(), "endCursor": end.to_string(),
-        },
-    }))
-}
-
-/// Shopify's search language, as far as `field:value` and `updated_at:>'…'` joined by AND go.
-fn matches(node: &Value, search: &str) -> bool {
-    search
-        .split(" AND ")
-        .flat_map(|s| s.split_whitespace())
-        .all(|term| {
-            let Some((field, value)) = term.split_once(':') else {
-                return false;
-            };
-            let key = match field {
-                "id" => "legacyResourceId",
-                "created_at" => "createdAt",
-                "updated_at" => "updatedAt",
-                "checkout_token" => "checkoutToken",
-                "cart_token" => "cartToken",
-                "source_name" => "sourceName",
-                "customer_id" => "customerId",
-                other => other,
-            };
-            let Some(own) = node.get(key).and_then(Value::as_str) else {
-                return false;
-            };
-            let value = value.trim_matches(['\'', '"']);
-            if let Some(least) = value.strip_prefix(">=") {
-                own >= least.trim_matches(['\'', '"'])
-            } else if let Some(below) = value.strip_prefix('>') {
-                own > below.trim_matches(['\'', '"'])
-            } else {
-                own.eq_ignore_ascii_case(value)
-            }
-        })
 }

@@ -2,8 +2,13 @@
 
 mod admin;
 mod bodies;
+mod catalogue;
+mod discounts;
 mod extensions;
 mod graphql;
+mod journeys;
+mod nodes;
+mod search;
 mod shoppers;
 mod storefront;
 #[cfg(test)]
@@ -58,6 +63,8 @@ struct Inner {
     /// What webhooks and session tokens are signed with now.
     secret: Mutex<String>,
     newer_headers: AtomicBool,
+    /// Webhooks get lost: nothing is told.
+    silent: AtomicBool,
     journeys_ready: AtomicBool,
     down: AtomicBool,
     state: Mutex<State>,
@@ -71,6 +78,8 @@ struct State {
     shops: BTreeMap<String, Shop>,
     first_shop: Option<String>,
     unknown_calls: Vec<String>,
+    /// The root fields asked for, in order.
+    questions: Vec<String>,
     /// Refusals that a story ordered: HTTP status of the next Admin calls.
     refusals: std::collections::VecDeque<u16>,
 }
@@ -92,6 +101,10 @@ struct Shop {
     /// Orders and checkouts as their webhook bodies.
     orders: BTreeMap<i64, Value>,
     checkouts: BTreeMap<String, Value>,
+    /// Discount codes made by the app, with the share they take off.
+    codes: Vec<(String, f64)>,
+    /// Visits before an order that only its customer journey tells of.
+    visits: BTreeMap<i64, Vec<(Millis, String)>>,
     subscriptions: Vec<Subscription>,
     /// The web pixel's settings, while it is on.
     pixel: Option<Value>,
@@ -120,7 +133,7 @@ struct Webhook {
 }
 
 /// The scopes of our app's configuration.
-const SCOPES: [&str; 8] = [
+const SCOPES: [&str; 9] = [
     "read_orders",
     "read_customers",
     "read_products",
@@ -129,6 +142,7 @@ const SCOPES: [&str; 8] = [
     "write_pixels",
     "read_customer_events",
     "write_marketing_events",
+    "write_discounts",
 ];
 
 impl Shopify {
@@ -145,6 +159,7 @@ impl Shopify {
                 app_secret: config.shopify_secret.clone(),
                 secret: Mutex::new(config.shopify_secret.clone()),
                 newer_headers: AtomicBool::new(false),
+                silent: AtomicBool::new(false),
                 journeys_ready: AtomicBool::new(true),
                 down: AtomicBool::new(false),
                 state: Mutex::default(),
@@ -227,6 +242,8 @@ impl Shopify {
                 customers: BTreeMap::new(),
                 orders: BTreeMap::new(),
                 checkouts: BTreeMap::new(),
+                codes: Vec::new(),
+                visits: BTreeMap::new(),
                 subscriptions: Vec::new(),
                 pixel: None,
                 bucket: BUCKET,
@@ -276,6 +293,11 @@ impl Shopify {
         self.state().refusals.extend(std::iter::repeat_n(status, n));
     }
 
+    /// Webhooks of what happens from now on get lost on the way.
+    pub fn loses_webhooks(&self, on: bool) {
+        self.inner.silent.store(on, Ordering::SeqCst);
+    }
+
     pub fn doubles_webhooks(&self, on: bool) {
         self.inner.outbox.doubles(on);
     }
@@ -298,6 +320,11 @@ impl Shopify {
     /// Calls and fields that Shopify does not have.
     pub fn unknown_calls(&self) -> Vec<String> {
         self.state().unknown_calls.clone()
+    }
+
+    /// The root fields that the Admin API was asked for and answered, in order.
+    pub fn questions(&self) -> Vec<String> {
+        self.state().questions.clone()
     }
 
     /// Resolves when every queued webhook was delivered or given up.
@@ -334,6 +361,9 @@ impl Shopify {
 
     fn tell(&self, topic: &str, body: Value) -> anyhow::Result<()> {
         let shop = self.domain()?;
+        if self.inner.silent.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let webhook = Webhook {
             shop,
             topic: topic.to_owned(),

@@ -41,7 +41,8 @@ pub(super) struct Attribution {
     automation_id: Option<String>,
     subscriber_id: String,
     touch: Touch,
-    /// `click_id`, `landing_site`, `journey`, `pixel` or `customer`, in the order of trust.
+    /// `click_id`, `landing_site`, `journey`, `pixel`, `customer` or `discount_code`, in the order of
+    /// trust.
     matched_by: String,
     /// Days after the touch in which an order counted when this was decided.
     window_days: i64,

@@ -9,15 +9,16 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use jiff::civil::{Date, Time};
 
 use super::answer::{Answer, page, page_with, see_other, see_other_saying};
 use super::campaign_form::{ButtonSlot, CampaignForm};
 use super::campaign_parts::{Buttons, EstimatePart, Mark, Problems, When, condition_kinds};
 use super::campaigns::find;
+use super::coupon_code;
 use super::error::{Error, of_campaign};
 use super::fields::Fields;
 use super::parts::address;
+use super::products;
 use super::session::Session;
 use super::shell::{Nav, Shell};
 use crate::campaigns::{self, Campaign, Estimate, Patch, Schedule};
@@ -337,6 +338,11 @@ async fn store(
     let (app, ws) = (&web.app, session.ws());
     let form = CampaignForm::read(fields);
     let mut around = Around::new(When::read(fields));
+    if let Some(id) = fields.get("do").strip_prefix("pick:") {
+        let (form, problem) = products::pick(web, session, form, id).await?;
+        around.problems.extend(problem);
+        return draw(web, session, campaign, form, around).await;
+    }
     match fields.get("do") {
         "more" => return draw(web, session, campaign, form, around).await,
         "card" => {
@@ -372,6 +378,15 @@ async fn store(
         Err(error) => return Err(of_campaign(error)),
     };
     let path = format!("/app/campaigns/{}/edit", stored.id);
+    if fields.get("do") == "make_code" {
+        return match coupon_code::make(web, session, &form).await? {
+            Ok(said) => Ok(see_other_saying(&path, &said)),
+            Err(problem) => {
+                around.problems.push(problem);
+                draw(web, session, Some(stored), form, around).await
+            }
+        };
+    }
     Ok(match fields.get("do") {
         "schedule" => see_other(&around.when.confirm_path(&path)),
         "test" => see_other(&address(&path, &[("test", "1")])),
@@ -462,33 +477,6 @@ async fn test(
         .map_err(of_campaign)?;
     let path = format!("/app/campaigns/{}/edit", campaign.id);
     Ok(see_other_saying(&path, "The test is on its way"))
-}
-
-impl When {
-    /// What the schedule section says, with the moment in the workspace's zone.
-    fn schedule(&self, session: &Session) -> Result<Schedule, Problem> {
-        let at = if self.is_now {
-            None
-        } else {
-            let moment = || {
-                let date: Date = self.date.parse().ok()?;
-                let time: Time = self.time.parse().ok()?;
-                let zone = session.format();
-                let at = zone.timezone().to_timestamp(date.to_datetime(time)).ok()?;
-                Some(at.as_millisecond())
-            };
-            Some(moment().ok_or_else(|| Problem {
-                pointer: "/at".to_owned(),
-                detail: "Choose a date and a time.".to_owned(),
-            })?)
-        };
-        Ok(Schedule {
-            at,
-            timezone: Some(session.workspace.timezone.clone()),
-            in_subscriber_timezone: self.is_each_own && at.is_some(),
-            late_limit_minutes: self.late.parse().ok(),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ pub(super) struct CampaignForm {
     pub coupon_title: String,
     pub coupon_code: String,
     pub coupon_url: String,
+    /// How much is off and until which day, for a code that is to be made; kept nowhere.
+    pub coupon_percent: String,
+    pub coupon_until: String,
     pub include: Vec<ConditionSlot>,
     pub exclude: Vec<ConditionSlot>,
     pub channel: String,
@@ -121,6 +124,8 @@ impl CampaignForm {
             coupon_title: text("coupon_title"),
             coupon_code: text("coupon_code"),
             coupon_url: text("coupon_url"),
+            coupon_percent: text("coupon_percent"),
+            coupon_until: text("coupon_until"),
             include: read_conditions(fields, "include"),
             exclude: read_conditions(fields, "exclude"),
             channel: one_of(
@@ -320,6 +325,17 @@ impl CampaignForm {
             });
         }
         self
+    }
+
+    /// A card with this on it, in the first place that is free; `None` when there is no room.
+    pub(super) fn with_card(mut self, card: CardSlot) -> Option<Self> {
+        "cards".clone_into(&mut self.kind);
+        self.cards.retain(|known| !known.is_empty());
+        if self.cards.len() >= CARDS {
+            return None;
+        }
+        self.cards.push(card);
+        Some(self)
     }
 }
 

@@ -4,13 +4,15 @@ use std::fmt;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use jiff::civil::{Date, Time};
 
 use super::campaign_form::ButtonSlot;
 use super::fields::Fields;
 use super::format::Format;
 use super::parts::{Part, Tally, address};
+use super::session::Session;
 use super::words;
-use crate::campaigns::{Campaign, Estimate};
+use crate::campaigns::{Campaign, Estimate, Schedule};
 use crate::clock::DAY;
 use crate::delivery::Problem;
 use crate::delivery::limits::BUTTON_TITLE;
@@ -273,6 +275,33 @@ impl When {
                 (n.to_string(), format!("Ask me after {words}"))
             })
             .collect()
+    }
+}
+
+impl When {
+    /// What the schedule section says, with the moment in the workspace's zone.
+    pub(super) fn schedule(&self, session: &Session) -> Result<Schedule, Problem> {
+        let at = if self.is_now {
+            None
+        } else {
+            let moment = || {
+                let date: Date = self.date.parse().ok()?;
+                let time: Time = self.time.parse().ok()?;
+                let zone = session.format();
+                let at = zone.timezone().to_timestamp(date.to_datetime(time)).ok()?;
+                Some(at.as_millisecond())
+            };
+            Some(moment().ok_or_else(|| Problem {
+                pointer: "/at".to_owned(),
+                detail: "Choose a date and a time.".to_owned(),
+            })?)
+        };
+        Ok(Schedule {
+            at,
+            timezone: Some(session.workspace.timezone.clone()),
+            in_subscriber_timezone: self.is_each_own && at.is_some(),
+            late_limit_minutes: self.late.parse().ok(),
+        })
     }
 }
 

@@ -29,6 +29,7 @@ mod campaign_report;
 mod campaigns;
 
 mod connections;
+mod coupon_code;
 mod facebook;
 
 mod links;
@@ -37,6 +38,7 @@ mod orders;
 mod overview;
 mod page_card;
 mod permissions;
+mod products;
 
 mod settings;
 mod sign_in;
@@ -59,6 +61,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(overview::router())
         .merge(campaigns::router())
         .merge(campaign_edit::router())
+        .merge(products::router())
         .merge(campaign_report::router())
         .merge(campaign_moves::router())
         .merge(subscribers::router())

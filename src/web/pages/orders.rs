@@ -80,6 +80,8 @@ struct Credit {
     matched: &'static str,
     matched_sentence: &'static str,
     touched: String,
+    /// `clicked in`.
+    did: &'static str,
     /// `6 minutes after the click`.
     after: String,
     window: String,
@@ -303,9 +305,14 @@ fn credit(f: &Format, order: &Order, credit: &CreditView) -> Credit {
         matched: matched.short,
         matched_sentence: matched.sentence,
         touched: f.time(credit.touch_at),
+        did: match credit.touch_kind.as_str() {
+            "code" => "got the code with",
+            _ => "clicked in",
+        },
         after: words::sentence(&format!(
-            "{} after the click",
-            span_words(order.ordered_at - credit.touch_at)
+            "{} after the {}",
+            span_words(order.ordered_at - credit.touch_at),
+            touch_words(&credit.touch_kind)
         )),
         window: days_words(credit.window_days),
     }
@@ -347,12 +354,25 @@ pub(super) fn matched(matched_by: &str) -> Matched {
             "the customer’s own click",
             "Matched by a click of the subscriber who is this customer.",
         ),
+        "discount_code" => (
+            "Code",
+            "the message’s discount code",
+            "Matched by the discount code that only this message carried to this customer.",
+        ),
         _ => ("Click", "a click", "Matched by a click."),
     };
     Matched {
         short,
         phrase,
         sentence,
+    }
+}
+
+/// What a credit goes back to.
+pub(super) fn touch_words(touch_kind: &str) -> &'static str {
+    match touch_kind {
+        "code" => "message",
+        _ => "click",
     }
 }
 

@@ -5,7 +5,7 @@ use crate::attribution::Order;
 use crate::clock::Millis;
 use crate::subscribers::Consent;
 use crate::web::pages::format::Format;
-use crate::web::pages::orders::{matched, span_words};
+use crate::web::pages::orders::{matched, span_words, touch_words};
 use crate::web::pages::words;
 
 pub(super) struct Day {
@@ -171,9 +171,10 @@ pub(super) fn order(f: &Format, row: &Order) -> Entry {
         said: None,
         note: credit.map_or_else(String::new, |credit| {
             format!(
-                "Matched by {}, {} after the click.",
+                "Matched by {}, {} after the {}.",
                 matched(&credit.matched_by).phrase,
-                span_words(row.ordered_at - credit.touch_at)
+                span_words(row.ordered_at - credit.touch_at),
+                touch_words(&credit.touch_kind)
             )
         }),
         when: f.clock(row.ordered_at),
