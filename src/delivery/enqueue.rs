@@ -55,9 +55,14 @@ impl MessageKind {
         }
     }
 
-    /// Whether it counts as the day's one marketing message.
-    pub(super) fn is_marketing(self) -> bool {
-        matches!(self, Self::Automation | Self::Campaign)
+    /// Whether it counts as the day's one marketing message. A welcome that is paid for is held by
+    /// the cap, so it counts as well; one in the window only answers.
+    pub(super) fn takes_the_day(self, is_paid: bool) -> bool {
+        match self {
+            Self::Automation | Self::Campaign => true,
+            Self::Welcome => is_paid,
+            Self::Card | Self::Reply | Self::Test => false,
+        }
     }
 }
 

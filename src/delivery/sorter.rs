@@ -88,7 +88,8 @@ impl Sorter<'_> {
         }
         // Meta's own cool-down stands whatever the workspace's cap.
         let paid = channel == Channel::MarketingMessage;
-        let capped = kind.is_marketing() && (paid || self.workspace.cap_hours > 0);
+        let takes_the_day = kind.takes_the_day(paid);
+        let capped = takes_the_day && (paid || self.workspace.cap_hours > 0);
         if capped && !settling && !self.marketing.insert(key.subscriber) {
             self.skipped.entry(Reason::Capped).or_default().push(key);
             return Ok(());
@@ -110,7 +111,7 @@ impl Sorter<'_> {
             settling,
             lease_until: 0,
             // A second try, too: if it arrives, the day begins with it.
-            reserved: kind.is_marketing().then_some(Reserved {
+            reserved: takes_the_day.then_some(Reserved {
                 at: self.now,
                 before: row.last_marketing_at,
             }),

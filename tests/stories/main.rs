@@ -11,6 +11,7 @@ mod campaigns;
 mod connections;
 mod crash;
 mod delivery;
+mod echoes;
 mod embedded;
 mod embedded_browser;
 mod faults;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Meta;
 use super::events::EventShape;
+use super::graph::Refusal;
 use crate::sandbox::lock;
 
 /// "Too many calls", and what it says of when to come back.
@@ -71,6 +72,13 @@ impl Meta {
         self.faults().drop_answers = n;
     }
 
+    /// The next `n` accepted sends take effect, and are answered with this error all the same.
+    pub fn errs_after_taking(&self, status: u16, code: i64, n: usize) {
+        self.faults()
+            .lies
+            .extend(std::iter::repeat_n((status, code), n));
+    }
+
     /// Every webhook comes twice.
     pub fn doubles_webhooks(&self, on: bool) {
         self.inner.outbox.doubles(on);
@@ -113,6 +121,12 @@ impl Meta {
 
     pub(super) fn since_start(&self) -> Duration {
         Instant::now().duration_since(self.inner.started)
+    }
+
+    pub(super) fn lie_due(&self) -> Option<Refusal> {
+        let (status, code) = self.faults().lies.pop_front()?;
+        let text = "An unknown error has occurred.";
+        Some(Refusal::new(code, text).status(status))
     }
 
     pub(super) fn drops_this_answer(&self) -> bool {

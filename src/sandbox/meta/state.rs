@@ -155,6 +155,8 @@ pub(super) struct Faults {
     pub(super) times_calls: bool,
     pub(super) delay_ms: u64,
     pub(super) drop_answers: u32,
+    /// Errors that are answered to sends which took effect.
+    pub(super) lies: VecDeque<(u16, i64)>,
     pub(super) silent: bool,
     pub(super) down: bool,
     /// Overrides what the usage headers say.
