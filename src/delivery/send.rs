@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::batch::{self, Batch, Claim, Source, Work, claim};
+use super::doubt::Doubts;
 use super::pace::{self, Gate, Slots};
 use super::speak::{Spoken, speak, unspoken};
 use super::warm_up;
@@ -37,6 +38,7 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
     let (out, mut all_out) = mpsc::unbounded_channel();
     let (mut turn, mut ahead) = (0, 0);
     let gate = Arc::new(Gate::default());
+    let doubts = Arc::new(Doubts::default());
     let mut sender = None;
     // A failure ends the claiming; what was claimed is seen through.
     let mut failure = None;
@@ -59,13 +61,15 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
                     turn += 1;
                     ahead += 1;
                     let (app, gate, out) = (app.clone(), Arc::clone(&gate), out.clone());
+                    let doubts = Arc::clone(&doubts);
                     under_way.spawn(async move {
                         let all_out = || {
                             drop(permit);
                             out.send(())
                         };
                         let done = send_batch(&app, &known, &gate, batch, all_out).await;
-                        outcome::record(&app, &known.workspace, &known.page, done).await?;
+                        let Sender { workspace, page } = &*known;
+                        outcome::record(&app, workspace, page, &doubts, done).await?;
                         app.queue.nudge(Job::Campaigns);
                         anyhow::Ok(())
                     });

@@ -80,9 +80,16 @@ impl Sorter<'_> {
             }
         };
         let mut used = Arc::new(Vehicle::default());
-        if let (Channel::MarketingMessage, Some(owner)) = (channel, row.owner_id) {
-            used = self.vehicle(tx, owner).await?;
-            if !self.may_board(&used, owner, key, settling) {
+        if let Some(owner) = row.owner_id {
+            let vehicle = self.vehicle(tx, owner).await?;
+            if channel == Channel::MarketingMessage {
+                if !self.may_board(&vehicle, owner, key, settling) {
+                    return Ok(());
+                }
+                used = vehicle;
+            } else if vehicle.problem.is_some() && kind != MessageKind::Test {
+                // What stopped the owner stops it on every channel, until somebody has looked.
+                self.later.entry(self.now + MINUTE).or_default().push(key);
                 return Ok(());
             }
         }

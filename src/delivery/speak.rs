@@ -359,10 +359,7 @@ fn refusal(work: &Work, error: &ApiError, now: Millis, warm_up: Millis, chance: 
         effects,
         usage: Usage::default(),
         error: Some((error.code, error.subcode)),
-        suspicious: matches!(
-            (error.code, error.subcode),
-            (2_300_004, _) | (100, None | Some(2_018_001))
-        ),
+        suspicious: error.is_suspicious(),
     }
 }
 
@@ -405,12 +402,12 @@ fn by_class(
             effects.push(Effect::RestPage(until));
             again(until)
         }
-        Class::DropSubscriber if error.code == 2_300_032 => skipped(Reason::RegionNotAllowed),
+        Class::DropSubscriber if error.identity() == 2_300_032 => skipped(Reason::RegionNotAllowed),
         Class::DropSubscriber => {
             effects.push(Effect::DropToken);
             skipped(Reason::NoToken)
         }
-        Class::SkipRecipient => skipped(match error.code {
+        Class::SkipRecipient => skipped(match error.identity() {
             2_300_042..=2_300_044 => Reason::Capped,
             _ => Reason::NotReachable,
         }),
@@ -418,8 +415,7 @@ fn by_class(
             effects.push(Effect::Halt(Halt::Failed, detail.clone()));
             again(now + MINUTE)
         }
-        Class::MerchantBilling if error.code == 2_300_054 => {
-            // The daily budget comes back by itself.
+        Class::MerchantBilling if error.is_daily_budget() => {
             effects.push(Effect::HoldVehicle(now + HOUR));
             again(now + HOUR)
         }

@@ -15,6 +15,7 @@ mod echoes;
 mod embedded;
 mod embedded_browser;
 mod faults;
+mod halts;
 mod inbox;
 mod leaving;
 mod main_job;
