@@ -171,7 +171,8 @@ impl Sorter<'_> {
         let not_before = match vehicle.warm_at(self.warm_up) {
             _ if vehicle.problem.is_some() => Some(self.now + MINUTE),
             Some(at) => (at > self.now).then_some(at),
-            None => Some(self.now + 5 * SECOND),
+            // Not before one that is made now has become warm.
+            None => Some(self.now + self.warm_up.max(5 * SECOND)),
         };
         if let Some(at) = not_before {
             if !settling {

@@ -17,6 +17,7 @@ mod embedded_browser;
 mod faults;
 mod halts;
 mod inbox;
+mod lateness;
 mod leaving;
 mod main_job;
 mod proxy;
