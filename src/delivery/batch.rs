@@ -13,6 +13,7 @@ use super::pace::{self, Slots};
 use super::policy::Channel;
 use super::queue_sql;
 use super::render::Names;
+use super::siblings;
 use super::sorter::Sorter;
 use super::warm_up::{self, Vehicle};
 use crate::app::App;
@@ -122,11 +123,14 @@ pub(super) struct Row {
     pub(super) erased_at: Option<Millis>,
     pub(super) last_action_at: Option<Millis>,
     pub(super) last_marketing_at: Option<Millis>,
-    pub(super) brand_marketing_at: Option<Millis>,
+    pub(super) customer_id: Option<String>,
     #[sqlx(default)]
     pub(super) last_ordered_at: Option<Millis>,
     #[sqlx(default)]
     pub(super) triggered_at: Option<Millis>,
+    /// 1: its automation was turned off or deleted.
+    #[sqlx(default)]
+    pub(super) automation_off: i64,
 }
 
 /// What the rows of a campaign share.
@@ -142,15 +146,12 @@ pub(super) struct CampaignFacts {
 const PEOPLE: &str = "SELECT m.origin_id, m.subscriber_id, m.attempts, m.due_at,
     s.psid, s.token, s.token_enabled, s.token_expires_at, s.next_eligible_at, s.timezone,
     s.first_name, s.last_name, s.opted_in_at, s.opted_out_at, s.unreachable_at, s.erased_at,
-    s.last_action_at, s.last_marketing_at,
-    CASE WHEN s.customer_id IS NULL THEN NULL ELSE
-        (SELECT MAX(o.last_marketing_at) FROM subscribers o
-         WHERE o.workspace_id = s.workspace_id AND o.customer_id = s.customer_id) END
-        AS brand_marketing_at";
+    s.last_action_at, s.last_marketing_at, s.customer_id";
 
 const SINGLE: &str = ", m.kind, m.content, m.channel, m.expires_at, s.last_ordered_at,
         COALESCE(m.automation_id, m.test_of) AS owner_id,
-        CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at
+        CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at,
+        CASE WHEN a.status <> 'on' OR a.deleted_at IS NOT NULL THEN 1 ELSE 0 END AS automation_off
     FROM messages m
     JOIN subscribers s ON s.id = m.subscriber_id
     LEFT JOIN runs r ON r.id = m.run_id
@@ -158,15 +159,24 @@ const SINGLE: &str = ", m.kind, m.content, m.channel, m.expires_at, s.last_order
     WHERE m.page_id = $1 AND m.campaign_id IS NULL AND m.status = 'queued' AND m.due_at <= $2
     ORDER BY m.priority, m.due_at LIMIT $3";
 
-const UNSETTLED: &str = ", m.kind, m.content, m.channel, m.expires_at,
-        COALESCE(m.campaign_id, m.automation_id, m.test_of) AS owner_id
+/// Those whose vehicle stands still would only be in the way of the others.
+const UNSETTLED: &str = ", m.kind, m.content, m.channel, m.expires_at, s.last_ordered_at,
+        COALESCE(m.campaign_id, m.automation_id, m.test_of) AS owner_id,
+        CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at,
+        CASE WHEN a.status <> 'on' OR a.deleted_at IS NOT NULL THEN 1 ELSE 0 END AS automation_off
     FROM messages m
     JOIN subscribers s ON s.id = m.subscriber_id
+    LEFT JOIN runs r ON r.id = m.run_id
+    LEFT JOIN automations a ON a.id = m.automation_id
     WHERE m.page_id = $1 AND m.status = 'unknown' AND m.reason = 'answer_lost'
       AND m.channel = 'marketing_message' AND m.started_at <= $2 AND m.started_at > $4
       AND m.due_at <= $5
       AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
                       AND c.status IN ('paused', 'failed', 'cancelled'))
+      AND EXISTS (SELECT 1 FROM meta_campaigns v
+                  WHERE v.owner_id = COALESCE(m.campaign_id, m.automation_id, m.test_of)
+                    AND v.page_id = m.page_id AND v.problem IS NULL
+                    AND v.meta_created_at IS NOT NULL AND v.hold_until <= $5)
     ORDER BY m.started_at LIMIT $3";
 
 /// Claims the next messages of this source.
@@ -191,6 +201,7 @@ pub(super) async fn claim(
     if rows.is_empty() {
         return Ok(Claim::Nothing);
     }
+    let brands = siblings::lock(app, &mut tx, workspace, &rows).await?;
     let mut sorter = Sorter {
         workspace,
         page,
@@ -199,6 +210,7 @@ pub(super) async fn claim(
         now,
         vehicles: HashMap::new(),
         contents: HashMap::new(),
+        brands,
         marketing: HashSet::new(),
         work: Vec::new(),
         skipped: HashMap::new(),

@@ -23,6 +23,7 @@ mod render;
 mod repair;
 mod retry;
 mod send;
+mod siblings;
 mod sorter;
 mod speak;
 

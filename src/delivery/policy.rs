@@ -54,6 +54,8 @@ pub enum Reason {
     ChannelUnavailable,
     NotReachable,
     Expired,
+    /// Its automation was turned off or deleted.
+    Cancelled,
 }
 
 impl Reason {
@@ -71,6 +73,7 @@ impl Reason {
             Self::ChannelUnavailable => "channel_unavailable",
             Self::NotReachable => "not_reachable",
             Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -138,11 +141,8 @@ impl Person {
 pub fn decide(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decision {
     use Decision::{Later, Never, Send};
     let window_open = person.window_open(now);
-    if person.erased_at.is_some() {
-        return Never(Reason::Erased);
-    }
-    if about.expires_at.is_some_and(|at| now > at) {
-        return Never(Reason::Expired);
+    if let Some(reason) = is_over(person, about, now) {
+        return Never(reason);
     }
     if matches!(about.kind, MessageKind::Card | MessageKind::Reply) {
         return if window_open {
@@ -151,16 +151,8 @@ pub fn decide(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decisi
             Never(Reason::OutsideWindow)
         };
     }
-    if person.opted_out_at.is_some() {
-        return Never(Reason::OptedOut);
-    }
-    if person.opted_in_at.is_none() {
-        return Never(Reason::NoConsent);
-    }
-    if let (Some(triggered), Some(ordered)) = (person.triggered_at, person.last_ordered_at)
-        && ordered >= triggered
-    {
-        return Never(Reason::Ordered);
+    if let Some(reason) = is_unwanted(person) {
+        return Never(reason);
     }
     let zone = zone(person.timezone.as_deref(), about.timezone);
     if let Some(wall) = about.local_time
@@ -193,6 +185,47 @@ pub fn decide(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decisi
         Some(at) => Later(at),
         None => Send(channel),
     }
+}
+
+/// Whether a paid message that may have arrived may be tried once more now. It may be the try that
+/// arrives, so what has changed since the first holds for it; the day's message it has already.
+pub fn once_more(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decision {
+    use Decision::{Later, Never, Send};
+    if let Some(reason) = is_over(person, about, now).or_else(|| is_unwanted(person)) {
+        return Never(reason);
+    }
+    if !person.has_token {
+        return Never(Reason::NoToken);
+    }
+    let zone = zone(person.timezone.as_deref(), about.timezone);
+    let quiet = about.quiet_hours.filter(|_| about.kind != MessageKind::Test);
+    match quiet.and_then(|hours| quiet_until(hours, &zone, now)) {
+        Some(at) => Later(at),
+        None => Send(Channel::MarketingMessage),
+    }
+}
+
+/// Why it can reach nobody any more.
+fn is_over(person: &Person, about: &Circumstances<'_>, now: Millis) -> Option<Reason> {
+    if person.erased_at.is_some() {
+        return Some(Reason::Erased);
+    }
+    about
+        .expires_at
+        .is_some_and(|at| now > at)
+        .then_some(Reason::Expired)
+}
+
+/// Why the person is not to hear it.
+fn is_unwanted(person: &Person) -> Option<Reason> {
+    if person.opted_out_at.is_some() {
+        return Some(Reason::OptedOut);
+    }
+    if person.opted_in_at.is_none() {
+        return Some(Reason::NoConsent);
+    }
+    let (triggered, ordered) = person.triggered_at.zip(person.last_ordered_at)?;
+    (ordered >= triggered).then_some(Reason::Ordered)
 }
 
 fn channel(

@@ -10,10 +10,11 @@ use super::destination::read_campaign;
 use super::enqueue::MessageKind;
 use super::policy::{self, Channel, Circumstances, Decision, Person, Reason};
 use super::render::Names;
+use super::siblings::{Brand, Shared};
 use super::warm_up::{Vehicle, vehicle};
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::store::Tx;
-use crate::store::ids::{CampaignId, MessageKey, SubscriberId};
+use crate::store::ids::{CampaignId, MessageKey};
 use crate::workspaces::{Page, Workspace};
 
 /// Sorts candidates by what is to become of them.
@@ -25,8 +26,10 @@ pub(super) struct Sorter<'a> {
     pub(super) now: Millis,
     pub(super) vehicles: HashMap<i64, Arc<Vehicle>>,
     pub(super) contents: HashMap<i64, Arc<Content>>,
-    /// People who get their marketing message of the day in this batch.
-    pub(super) marketing: HashSet<SubscriberId>,
+    /// What each customer's subscribers share.
+    pub(super) brands: HashMap<String, Shared>,
+    /// Who gets their marketing message of the day in this batch.
+    pub(super) marketing: HashSet<Brand>,
     pub(super) work: Vec<Work>,
     pub(super) skipped: HashMap<Reason, Vec<MessageKey>>,
     pub(super) later: HashMap<Millis, Vec<MessageKey>>,
@@ -60,29 +63,38 @@ impl Sorter<'_> {
             }
             return Ok(());
         };
-        let channel = if settling {
-            if row.opted_out_at.is_some() || row.erased_at.is_some() || row.token.is_none() {
+        let decision = if row.automation_off != 0 {
+            Decision::Never(Reason::Cancelled)
+        } else {
+            self.decide(&row, kind, settling)
+        };
+        let channel = match decision {
+            Decision::Send(channel) => channel,
+            Decision::Later(at) => {
+                self.later.entry(at).or_default().push(key);
+                return Ok(());
+            }
+            Decision::Never(_) if settling => {
                 self.given_up.push(key);
                 return Ok(());
             }
-            Channel::MarketingMessage
-        } else {
-            match self.decide(&row, kind) {
-                Decision::Send(channel) => channel,
-                Decision::Later(at) => {
-                    self.later.entry(at).or_default().push(key);
-                    return Ok(());
-                }
-                Decision::Never(reason) => {
-                    self.skipped.entry(reason).or_default().push(key);
-                    return Ok(());
-                }
+            Decision::Never(reason) => {
+                self.skipped.entry(reason).or_default().push(key);
+                return Ok(());
             }
         };
+        // Meta's own cool-down stands whatever the workspace's cap.
+        let paid = channel == Channel::MarketingMessage;
+        let takes_the_day = kind.takes_the_day(paid);
+        let capped = takes_the_day && (paid || self.workspace.cap_hours > 0) && !settling;
+        if capped && self.shared(&row).is_some_and(Shared::is_busy) {
+            // Left in line: it is looked at again at once.
+            return Ok(());
+        }
         let mut used = Arc::new(Vehicle::default());
         if let Some(owner) = row.owner_id {
             let vehicle = self.vehicle(tx, owner).await?;
-            if channel == Channel::MarketingMessage {
+            if paid {
                 if !self.may_board(&vehicle, owner, key, settling) {
                     return Ok(());
                 }
@@ -93,11 +105,7 @@ impl Sorter<'_> {
                 return Ok(());
             }
         }
-        // Meta's own cool-down stands whatever the workspace's cap.
-        let paid = channel == Channel::MarketingMessage;
-        let takes_the_day = kind.takes_the_day(paid);
-        let capped = takes_the_day && (paid || self.workspace.cap_hours > 0);
-        if capped && !settling && !self.marketing.insert(key.subscriber) {
+        if capped && !self.marketing.insert(Brand::of(&row)) {
             self.skipped.entry(Reason::Capped).or_default().push(key);
             return Ok(());
         }
@@ -159,8 +167,7 @@ impl Sorter<'_> {
     }
 
     /// Whether the paid send may go with this vehicle now; else the message is left or put off.
-    /// One in doubt is left: it has no time at which it is due, so putting it off would only have
-    /// it looked at again at once, and again.
+    /// One in doubt is left: it is not looked at while its vehicle stands.
     fn may_board(
         &mut self,
         vehicle: &Vehicle,
@@ -185,7 +192,13 @@ impl Sorter<'_> {
             || vehicle.probing_until <= self.now && self.probing.insert(owner)
     }
 
-    fn decide(&self, row: &Row, kind: MessageKind) -> Decision {
+    /// What is shared with others who are the same customer, if there may be any.
+    fn shared(&self, row: &Row) -> Option<&Shared> {
+        self.brands.get(row.customer_id.as_deref()?)
+    }
+
+    fn decide(&self, row: &Row, kind: MessageKind, settling: bool) -> Decision {
+        let brand_marketing_at = self.shared(row).and_then(|shared| shared.last_marketing_at);
         let person = Person {
             has_psid: row.psid.is_some(),
             has_token: row.token.is_some(),
@@ -198,7 +211,7 @@ impl Sorter<'_> {
             unreachable_at: row.unreachable_at,
             erased_at: row.erased_at,
             last_action_at: row.last_action_at,
-            last_marketing_at: row.last_marketing_at.max(row.brand_marketing_at),
+            last_marketing_at: row.last_marketing_at.max(brand_marketing_at),
             triggered_at: row.triggered_at,
             last_ordered_at: row.last_ordered_at,
         };
@@ -222,6 +235,10 @@ impl Sorter<'_> {
                 None => row.expires_at,
             },
         };
-        policy::decide(&person, &about, self.now)
+        if settling {
+            policy::once_more(&person, &about, self.now)
+        } else {
+            policy::decide(&person, &about, self.now)
+        }
     }
 }

@@ -23,4 +23,6 @@ mod main_job;
 mod proxy;
 mod replay;
 mod resync;
+mod second_try;
 mod shop_tokens;
+mod two_pages;
