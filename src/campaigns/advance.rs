@@ -7,6 +7,7 @@ use super::lateness::{due_at, starts_at};
 use super::schedule::LATE_GRACE;
 use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis};
+use crate::delivery::videos;
 use crate::delivery::warm_up::{self, Halt};
 use crate::delivery::{self, Channel, SETTLE_BEFORE, UNSETTLED};
 use crate::queue::Job;
@@ -52,6 +53,8 @@ async fn scheduled(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         for page in paid_pages(app, campaign).await? {
             warm_up::prepare(app, campaign.id.0, &campaign.name, &page).await?;
         }
+        let pages = workspaces::pages(app, campaign.workspace).await?;
+        videos_ready(app, campaign, &pages).await?;
     }
     if now < starts {
         if now + READ_AHEAD >= starts {
@@ -99,6 +102,12 @@ async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         let words = "The Facebook Page needs to be connected again. It starts when that is done.";
         return note(app, campaign, Some(words)).await;
     }
+    // The problem of a vehicle, or of a video.
+    let problem = warm_up::problem(&mut *app.db.acquire().await?, campaign.id.0).await?;
+    if let Some((halt, words)) = problem {
+        return halted(app, campaign, halt, &words).await;
+    }
+    let videos_ready = videos_ready(app, campaign, &pages).await?;
     let mut ready_at = due;
     for page in paid {
         let vehicle = warm_up::prepare(app, campaign.id.0, &campaign.name, &page).await?;
@@ -109,6 +118,9 @@ async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
             Some(at) if at <= now => ready_at = ready_at.max(at.min(latest)),
             _ => return note(app, campaign, None).await,
         }
+    }
+    if !videos_ready {
+        return note(app, campaign, None).await;
     }
     if !groups_ready(app, campaign, now).await? {
         return Ok(());
@@ -121,6 +133,16 @@ async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         return Ok(());
     }
     launch(app, campaign, &pages).await
+}
+
+/// Whether its video, if it has one, is at Meta for each Page that sends.
+async fn videos_ready(app: &App, campaign: &Campaign, pages: &[Page]) -> anyhow::Result<bool> {
+    let channel = Channel::parse(&campaign.channel);
+    let mut ready = true;
+    for page in pages.iter().filter(|page| page.state == "active") {
+        ready &= videos::is_ready(app, campaign.id.0, &campaign.message, channel, page).await?;
+    }
+    Ok(ready)
 }
 
 /// Pages from which this campaign may send paid messages.

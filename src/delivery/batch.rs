@@ -66,6 +66,8 @@ pub(super) struct Work {
     pub psid: Option<String>,
     pub token: Option<String>,
     pub vehicle: Arc<Vehicle>,
+    /// The message's video as it was uploaded to the Page, where it has to be.
+    pub attachment: Option<String>,
     /// Tries before this one.
     pub attempts: i64,
     /// A second try of something that may have arrived.
@@ -203,6 +205,7 @@ pub(super) async fn claim(
     }
     let brands = siblings::lock(app, &mut tx, workspace, &rows).await?;
     let mut sorter = Sorter {
+        app,
         workspace,
         page,
         campaign: campaign.as_ref(),
@@ -210,6 +213,7 @@ pub(super) async fn claim(
         now,
         vehicles: HashMap::new(),
         contents: HashMap::new(),
+        videos: HashMap::new(),
         brands,
         marketing: HashSet::new(),
         work: Vec::new(),

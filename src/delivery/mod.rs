@@ -8,6 +8,7 @@ pub mod content;
 pub mod limits;
 pub mod policy;
 pub mod region;
+pub mod videos;
 pub mod warm_up;
 
 mod batch;

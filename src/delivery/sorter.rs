@@ -11,7 +11,9 @@ use super::enqueue::MessageKind;
 use super::policy::{self, Channel, Circumstances, Decision, Person, Reason};
 use super::render::Names;
 use super::siblings::{Brand, Shared};
+use super::videos;
 use super::warm_up::{Vehicle, vehicle};
+use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::store::Tx;
 use crate::store::ids::{CampaignId, MessageKey};
@@ -19,6 +21,7 @@ use crate::workspaces::{Page, Workspace};
 
 /// Sorts candidates by what is to become of them.
 pub(super) struct Sorter<'a> {
+    pub(super) app: &'a App,
     pub(super) workspace: &'a Workspace,
     pub(super) page: &'a Page,
     pub(super) campaign: Option<&'a CampaignFacts>,
@@ -26,6 +29,8 @@ pub(super) struct Sorter<'a> {
     pub(super) now: Millis,
     pub(super) vehicles: HashMap<i64, Arc<Vehicle>>,
     pub(super) contents: HashMap<i64, Arc<Content>>,
+    /// Attachments of videos by address; `None` for those that are not there yet.
+    pub(super) videos: HashMap<String, Option<String>>,
     /// What each customer's subscribers share.
     pub(super) brands: HashMap<String, Shared>,
     /// Who gets their marketing message of the day in this batch.
@@ -93,17 +98,28 @@ impl Sorter<'_> {
         }
         let mut used = Arc::new(Vehicle::default());
         if let Some(owner) = row.owner_id {
-            let vehicle = self.vehicle(tx, owner).await?;
-            if paid {
-                if !self.may_board(&vehicle, owner, key, settling) {
-                    return Ok(());
-                }
-                used = vehicle;
-            } else if vehicle.problem.is_some() && kind != MessageKind::Test {
-                // What stopped the owner stops it on every channel, until somebody has looked.
-                self.later.entry(self.now + MINUTE).or_default().push(key);
+            used = self.vehicle(tx, owner).await?;
+        }
+        let video = videos::wanted(&content, channel);
+        // What stopped the owner stops it on every channel, until somebody has looked. A test may
+        // find out whether it is over.
+        let tries_it_out = kind == MessageKind::Test && !paid && video.is_none();
+        if used.problem.is_some() && !settling && !tries_it_out {
+            self.later.entry(self.now + MINUTE).or_default().push(key);
+            return Ok(());
+        }
+        let mut attachment = None;
+        if let Some(url) = video {
+            attachment = self.video(tx, row.owner_id, url).await?;
+            if attachment.is_none() {
+                self.later.entry(self.now + MINUTE / 2).or_default().push(key);
                 return Ok(());
             }
+        }
+        if let (true, Some(owner)) = (paid, row.owner_id)
+            && !self.may_board(&used, owner, key, settling)
+        {
+            return Ok(());
         }
         if capped && !self.marketing.insert(Brand::of(&row)) {
             self.skipped.entry(Reason::Capped).or_default().push(key);
@@ -122,6 +138,7 @@ impl Sorter<'_> {
             psid: row.psid,
             token: row.token,
             vehicle: used,
+            attachment,
             attempts: row.attempts,
             settling,
             lease_until: 0,
@@ -153,6 +170,24 @@ impl Sorter<'_> {
         if let Some(content) = &found {
             self.contents.insert(owner, Arc::clone(content));
         }
+        Ok(found)
+    }
+
+    /// The attachment of this video; where there is none yet, the upload begins.
+    async fn video(
+        &mut self,
+        tx: &mut Tx,
+        owner: Option<i64>,
+        url: &str,
+    ) -> anyhow::Result<Option<String>> {
+        if let Some(known) = self.videos.get(url) {
+            return Ok(known.clone());
+        }
+        let found = videos::stored(tx, self.page.id, url, self.now).await?;
+        if found.is_none() {
+            videos::begin(self.app, owner, self.page, url);
+        }
+        self.videos.insert(url.to_owned(), found.clone());
         Ok(found)
     }
 

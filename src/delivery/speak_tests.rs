@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::content::Content;
+use super::super::content::{Body, Content, Message};
 use super::super::enqueue::MessageKind;
 use super::super::render::Names;
 use super::*;
@@ -32,6 +32,7 @@ fn work(settling: bool) -> Work {
         psid: None,
         token: Some("t".into()),
         vehicle: Arc::default(),
+        attachment: None,
         attempts: 0,
         settling,
         lease_until: NOW,

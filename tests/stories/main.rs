@@ -26,3 +26,4 @@ mod resync;
 mod second_try;
 mod shop_tokens;
 mod two_pages;
+mod videos;

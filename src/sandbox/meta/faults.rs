@@ -62,6 +62,13 @@ impl Meta {
             .extend(std::iter::repeat_n((code, subcode), n));
     }
 
+    /// The next `n` uploads are refused with this error.
+    pub fn refuses_uploads(&self, code: i64, subcode: Option<i64>, n: usize) {
+        self.faults()
+            .refused_uploads
+            .extend(std::iter::repeat_n((code, subcode), n));
+    }
+
     /// Every call waits this long (in real time) before it is looked at.
     pub fn delays(&self, ms: u64) {
         self.faults().delay_ms = ms;

@@ -151,6 +151,7 @@ impl Human {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) refusals: VecDeque<(i64, Option<i64>)>,
+    pub(super) refused_uploads: VecDeque<(i64, Option<i64>)>,
     pub(super) throttles: VecDeque<Throttle>,
     pub(super) times_calls: bool,
     pub(super) delay_ms: u64,
