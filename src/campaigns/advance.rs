@@ -49,12 +49,19 @@ async fn scheduled(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     let now = app.clock.now();
     let starts = starts_at(campaign);
     if now + PREPARE_AHEAD >= starts {
-        // Ahead of time, so that at the time everything is warm; what fails here is told then.
+        // Ahead of time, so that at the time everything is warm.
         for page in paid_pages(app, campaign).await? {
             warm_up::prepare(app, campaign.id.0, &campaign.name, &page).await?;
         }
         let pages = workspaces::pages(app, campaign.workspace).await?;
         videos_ready(app, campaign, &pages).await?;
+        if now < starts {
+            // Told while there is time to mend it; it stops only when its time has come.
+            let words = problem(app, campaign).await?.map(|(_, words)| {
+                format!("It cannot start yet: {words}. Mend it, then schedule it again.")
+            });
+            note(app, campaign, words.as_deref()).await?;
+        }
     }
     if now < starts {
         if now + READ_AHEAD >= starts {
@@ -90,9 +97,10 @@ async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     let due = due_at(app, campaign).await?;
     // Whatever it waits for below, it waits within its limit. Only the warm-up comes on top, once:
     // a vehicle that was made late, or is held again and again, does not move the limit on.
-    let latest = match paid.is_empty() {
-        true => due,
-        false => due + app.config.meta.warm_up_ms,
+    let latest = if paid.is_empty() {
+        due
+    } else {
+        due + app.config.meta.warm_up_ms
     };
     let late = campaign.late_limit_minutes * MINUTE + GROUP_PATIENCE;
     if now > latest + late {
@@ -102,9 +110,7 @@ async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         let words = "The Facebook Page needs to be connected again. It starts when that is done.";
         return note(app, campaign, Some(words)).await;
     }
-    // The problem of a vehicle, or of a video.
-    let problem = warm_up::problem(&mut *app.db.acquire().await?, campaign.id.0).await?;
-    if let Some((halt, words)) = problem {
+    if let Some((halt, words)) = problem(app, campaign).await? {
         return halted(app, campaign, halt, &words).await;
     }
     let videos_ready = videos_ready(app, campaign, &pages).await?;
@@ -133,6 +139,12 @@ async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         return Ok(());
     }
     launch(app, campaign, &pages).await
+}
+
+/// What stands in its way at Meta: the problem of a vehicle, or of a video.
+async fn problem(app: &App, campaign: &Campaign) -> anyhow::Result<Option<(Halt, String)>> {
+    let mut conn = app.db.acquire().await?;
+    Ok(warm_up::problem(&mut conn, campaign.id.0).await?)
 }
 
 /// Whether its video, if it has one, is at Meta for each Page that sends.
@@ -289,17 +301,13 @@ fn holdout(sql: &mut Sql, campaign: &Campaign) {
 }
 
 async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
-    let mut conn = app.db.acquire().await?;
-    if let Some((halt, words)) = warm_up::problem(&mut conn, campaign.id.0).await? {
-        drop(conn);
+    if let Some((halt, words)) = problem(app, campaign).await? {
         return halted(app, campaign, halt, &words).await;
     }
     let now = app.clock.now();
     if warm_up::needs_warm_up(Channel::parse(&campaign.channel)) {
-        drop(conn);
         let (ws, id) = (campaign.workspace, campaign.id);
         warm_up::prepare_lacking(app, ws, id, &campaign.name).await?;
-        conn = app.db.acquire().await?;
     }
     // In doubt on the paid channel means that it is tried once more, however long the Page rests
     // before that: until then the campaign is not through.
@@ -316,10 +324,8 @@ async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     .bind(campaign.id)
     .bind(now - UNSETTLED)
     .bind(now - SETTLE_BEFORE)
-    .fetch_optional(&mut *conn)
+    .fetch_optional(app.db.pool())
     .await?;
-    // Nobody holds one connection while waiting for another.
-    drop(conn);
     if open.is_none() {
         sqlx::query(
             "UPDATE campaigns SET status = 'finished', finished_at = $3, updated_at = $3

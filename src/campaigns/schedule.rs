@@ -129,8 +129,10 @@ async fn place(
     .bind(i64::from(schedule.in_subscriber_timezone))
     .bind(late)
     .bind(now)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    // What stood in its way may have been mended.
+    warm_up::clear_problems(conn, ws, id.0).await?;
     if changed.rows_affected() == 0 {
         return Err(Error::Conflict("It started meanwhile.".into()));
     }

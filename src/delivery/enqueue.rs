@@ -142,3 +142,16 @@ pub async fn enqueue_test(
     .await?;
     Ok(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_welcome_takes_the_day_where_it_is_paid_for() {
+        assert!(MessageKind::Welcome.takes_the_day(true));
+        assert!(!MessageKind::Welcome.takes_the_day(false));
+        assert!(MessageKind::Campaign.takes_the_day(false));
+        assert!(!MessageKind::Test.takes_the_day(true));
+    }
+}

@@ -198,7 +198,9 @@ pub fn once_more(person: &Person, about: &Circumstances<'_>, now: Millis) -> Dec
         return Never(Reason::NoToken);
     }
     let zone = zone(person.timezone.as_deref(), about.timezone);
-    let quiet = about.quiet_hours.filter(|_| about.kind != MessageKind::Test);
+    let quiet = about
+        .quiet_hours
+        .filter(|_| about.kind != MessageKind::Test);
     match quiet.and_then(|hours| quiet_until(hours, &zone, now)) {
         Some(at) => Later(at),
         None => Send(Channel::MarketingMessage),

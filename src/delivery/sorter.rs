@@ -112,7 +112,10 @@ impl Sorter<'_> {
         if let Some(url) = video {
             attachment = self.video(tx, row.owner_id, url).await?;
             if attachment.is_none() {
-                self.later.entry(self.now + MINUTE / 2).or_default().push(key);
+                self.later
+                    .entry(self.now + MINUTE / 2)
+                    .or_default()
+                    .push(key);
                 return Ok(());
             }
         }

@@ -24,7 +24,7 @@ const LEASE: Millis = 2 * MINUTE;
 pub(super) fn wanted(content: &Content, channel: Channel) -> Option<&str> {
     match &content.body {
         Body::Message(message) => needed(message, channel == Channel::MarketingMessage),
-        _ => None,
+        Body::OptInCard { .. } => None,
     }
 }
 
@@ -59,8 +59,11 @@ pub async fn is_ready(
     };
     let mut conn = app.db.acquire().await?;
     let known = stored(&mut conn, page.id, url, app.clock.now()).await?;
+    let vehicle = warm_up::vehicle(&mut conn, owner, page.id).await?;
     drop(conn);
-    if known.is_none() {
+    // What failed for good is not begun again until somebody says go on.
+    let stands = vehicle.is_some_and(|vehicle| vehicle.problem.is_some());
+    if known.is_none() && !stands {
         begin(app, Some(owner), page, url);
     }
     Ok(known.is_some())

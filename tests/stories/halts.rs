@@ -73,8 +73,13 @@ async fn greets(story: &Story, wait: i64) -> String {
 }
 
 async fn needs(story: &Story) -> Vec<String> {
-    let needs = pagecast::analytics::needs(&story.app, story.workspace).await.unwrap();
-    needs.into_iter().map(|needs| format!("{}: {}", needs.title, needs.detail)).collect()
+    let needs = pagecast::analytics::needs(&story.app, story.workspace)
+        .await
+        .unwrap();
+    needs
+        .into_iter()
+        .map(|needs| format!("{}: {}", needs.title, needs.detail))
+        .collect()
 }
 
 /// Two people who opted in now.

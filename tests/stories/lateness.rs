@@ -13,7 +13,9 @@ async fn breaks_the_page(story: &Story) {
         .fetch_one(story.app.db.pool())
         .await
         .unwrap();
-    workspaces::page_needs_reconnect(&story.app, page, "Gone").await.unwrap();
+    workspaces::page_needs_reconnect(&story.app, page, "Gone")
+        .await
+        .unwrap();
 }
 
 async fn asks(story: &Story, id: &str) {

@@ -14,20 +14,27 @@ fn film() -> Value {
 
 /// A draft to everyone that shows the film; its id.
 async fn campaign(story: &Story) -> String {
-    let body = json!({"name": "Film", "message": film(), "audience": {"include": [{"kind": "everyone"}]}});
+    let body =
+        json!({"name": "Film", "message": film(), "audience": {"include": [{"kind": "everyone"}]}});
     let made = story.post("/campaigns", body).await;
     assert_eq!(made.status, 201, "{made:?}");
     made.body["id"].as_str().unwrap().to_owned()
 }
 
 async fn number(story: &Story, sql: &'static str) -> i64 {
-    sqlx::query_scalar(sql).fetch_one(story.app.db.pool()).await.unwrap()
+    sqlx::query_scalar(sql)
+        .fetch_one(story.app.db.pool())
+        .await
+        .unwrap()
 }
 
 /// Uploads go on behind, in real time.
 async fn until_at_rest(story: &Story) {
     let until = Instant::now() + Duration::from_secs(10);
-    let trying = format!("SELECT COUNT(*) FROM uploads WHERE trying_until = {}", story.now() + 120_000);
+    let trying = format!(
+        "SELECT COUNT(*) FROM uploads WHERE trying_until = {}",
+        story.now() + 120_000
+    );
     loop {
         let (n,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(trying.clone()))
             .fetch_one(story.app.db.pool())
@@ -75,6 +82,27 @@ story! {
         story.minutes_pass(65).await;
         let report = story.report(&id).await;
         assert_eq!(report["counts"]["sent"], 3, "{report:#}");
+    }
+}
+
+story! {
+    async fn a_film_that_cannot_be_fetched_is_told_of_before_its_campaign_is_due(story: &mut Story) {
+        story.audience(1).await;
+        story.sandbox.meta.refuses_uploads(100, Some(2_018_008), 1);
+        let id = campaign(story).await;
+        story.schedules(&id, json!({"at": "2026-11-24T12:00:00Z"})).await;
+        until_at_rest(story).await;
+        story.minutes_pass(5).await;
+        let report = story.report(&id).await;
+        assert_eq!(report["status"], "scheduled", "{report:#}");
+        assert!(report["attention"].as_str().unwrap().contains("its video"), "{report:#}");
+        // It is not tried again by itself, but by who schedules it again.
+        assert_eq!(number(story, "SELECT COUNT(*) FROM uploads WHERE uploaded_at > 0").await, 0);
+        story.schedules(&id, json!({"at": "2026-11-24T12:00:00Z"})).await;
+        until_at_rest(story).await;
+        assert_eq!(number(story, "SELECT COUNT(*) FROM uploads WHERE uploaded_at > 0").await, 1);
+        story.minutes_pass(130).await;
+        assert_eq!(story.report(&id).await["counts"]["sent"], 1);
     }
 }
 
