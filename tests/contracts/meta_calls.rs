@@ -7,6 +7,7 @@ use pagecast::http_client::{self, HttpClient};
 use pagecast::meta::{Button, Class, Client, Error, Outgoing, Settings, pages};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::fixture;
 use crate::recorder::{Call, Recorder};
@@ -285,21 +286,22 @@ async fn both_shapes_of_a_standard_answer_are_understood() {
 }
 
 /// Answers every call after `wait`.
-async fn slow_server(wait: Duration) -> String {
+async fn slow_server(wait: Duration) -> (String, JoinSet<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let app = axum::Router::new().fallback(move || async move {
         tokio::time::sleep(wait).await;
         r#"{"attachment_id":"3"}"#
     });
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    url
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (url, server)
 }
 
 #[tokio::test]
 async fn an_upload_has_the_time_in_which_meta_fetches_a_video() {
     // A second more than any other call may take.
-    let url = slow_server(http_client::TOTAL_TIMEOUT + Duration::from_secs(1)).await;
+    let (url, _server) = slow_server(http_client::TOTAL_TIMEOUT + Duration::from_secs(1)).await;
     let token = SecretString::from("tok");
     let client = client(&url);
     let uploaded = client.upload("11", &token, true, "https://s.example/v.mp4");

@@ -192,7 +192,8 @@ story! {
             pagecast::delivery::send_due(&story.app, first_page),
             pagecast::delivery::send_due(&story.app, page)
         );
-        (one.unwrap(), other.unwrap());
+        one.unwrap();
+        other.unwrap();
         story.minutes_pass(5).await;
         for (one, other) in first.iter().zip(&second) {
             let heard = story.heard(one).len() + story.heard(other).len();
