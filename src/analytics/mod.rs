@@ -6,6 +6,7 @@ mod glance;
 mod log;
 mod needs;
 mod overview;
+mod stopped;
 
 pub use campaign::{
     Figures, LinkClicks, Revenue, automation, automations, campaign, campaign_links, campaigns,
@@ -14,3 +15,4 @@ pub use glance::{Glance, glance};
 pub use log::{LogEntry, LogFilter, attempts, automation_log, campaign_log, subscriber_log};
 pub use needs::{Needs, needs};
 pub use overview::{Change, Day, Overview, overview};
+pub use stopped::{Stopped, stopped};

@@ -1,5 +1,6 @@
 //! What needs the merchant: connections in trouble, decisions that wait, first steps not taken.
 
+use super::stopped::stopped;
 use crate::app::App;
 use crate::store::ids::{CampaignId, WorkspaceId};
 use crate::workspaces;
@@ -37,6 +38,10 @@ impl Needs {
 pub async fn needs(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<Needs>> {
     let mut found = connections(app, ws).await?;
     found.extend(campaigns(app, ws).await?);
+    for stopped in stopped(app, ws, None).await? {
+        let path = format!("/app/automations/{}", stopped.automation);
+        found.push(Needs::new("warn", stopped.name, stopped.words).with("Open automation", path));
+    }
     found.extend(leftovers(app, ws).await?);
     found.extend(first_steps(app, ws).await?);
     let rank = |needs: &Needs| match needs.tone {

@@ -138,7 +138,7 @@ pub async fn list(app: &App, ws: WorkspaceId, cursor: Cursor) -> anyhow::Result<
 }
 
 /// Turned off, it starts nothing more and what it has queued is not sent. Runs that are under way
-/// go on by the new steps.
+/// go on by the new steps. Turned on (also where it is on), it tries again what Meta had stopped.
 pub async fn patch(
     app: &App,
     ws: WorkspaceId,
@@ -147,6 +147,7 @@ pub async fn patch(
 ) -> Result<Automation, Error> {
     let mut tx = app.db.begin().await?;
     let old = load(&mut tx, ws, id).await?;
+    let turned_on = patch.status.as_deref() == Some("on");
     let draft = Draft {
         name: patch.name.unwrap_or(old.name),
         trigger: patch.trigger.unwrap_or(old.trigger),
@@ -175,6 +176,8 @@ pub async fn patch(
     .await?;
     if new.status == "off" {
         stop_runs(&mut tx, ws, id, "automation_off", new.updated_at).await?;
+    } else if turned_on {
+        warm_up::clear_problems(&mut tx, ws, id.0).await?;
     }
     tx.commit().await?;
     warm_up_behind(app, &new);

@@ -3,9 +3,11 @@
 
 use super::audience::Sql;
 use super::draft::{Campaign, in_states};
+use super::lateness::{due_at, starts_at};
 use super::schedule::LATE_GRACE;
 use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis};
+use crate::delivery::videos;
 use crate::delivery::warm_up::{self, Halt};
 use crate::delivery::{self, Channel, SETTLE_BEFORE, UNSETTLED};
 use crate::queue::Job;
@@ -24,8 +26,6 @@ const READ_AHEAD: Millis = 15 * MINUTE;
 /// How fresh a Klaviyo group must be at launch, and how long a launch waits for it.
 const GROUP_FRESH: Millis = 10 * MINUTE;
 const GROUP_PATIENCE: Millis = 15 * MINUTE;
-/// The furthest zone ahead of UTC: there, a local time comes first.
-const FIRST_ZONE: Millis = 14 * HOUR;
 
 /// Moves every campaign on that is due: prepares, launches, notices lateness, finishes. Safe to
 /// run at any time and twice.
@@ -49,9 +49,18 @@ async fn scheduled(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     let now = app.clock.now();
     let starts = starts_at(campaign);
     if now + PREPARE_AHEAD >= starts {
-        // Ahead of time, so that at the time everything is warm; what fails here is told then.
+        // Ahead of time, so that at the time everything is warm.
         for page in paid_pages(app, campaign).await? {
             warm_up::prepare(app, campaign.id.0, &campaign.name, &page).await?;
+        }
+        let pages = workspaces::pages(app, campaign.workspace).await?;
+        videos_ready(app, campaign, &pages).await?;
+        if now < starts {
+            // Told while there is time to mend it; it stops only when its time has come.
+            let words = problem(app, campaign).await?.map(|(_, words)| {
+                format!("It cannot start yet: {words}. Mend it, then schedule it again.")
+            });
+            note(app, campaign, words.as_deref()).await?;
         }
     }
     if now < starts {
@@ -61,7 +70,7 @@ async fn scheduled(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         return Ok(());
     }
     let limit = campaign.late_limit_minutes * MINUTE + LATE_GRACE;
-    if now > campaign.scheduled_at.unwrap_or(starts) + limit {
+    if now > due_at(app, campaign).await? + limit {
         return ask_about_lateness(app, campaign).await;
     }
     if set_status(app, campaign, "preparing", None).await? {
@@ -74,26 +83,9 @@ async fn scheduled(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// When the first person is to be told.
-fn starts_at(campaign: &Campaign) -> Millis {
-    let at = campaign.scheduled_at.unwrap_or(0);
-    if !campaign.in_subscriber_timezone {
-        return at;
-    }
-    let offset = campaign
-        .timezone
-        .as_deref()
-        .and_then(|zone| jiff::tz::TimeZone::get(zone).ok())
-        .zip(jiff::Timestamp::from_millisecond(at).ok())
-        .map_or(0, |(zone, at)| {
-            i64::from(zone.to_offset(at).seconds()) * 1_000
-        });
-    at + offset - FIRST_ZONE
-}
-
 async fn ask_about_lateness(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
-    let words = "Its time passed while Pagecast was not running, so it did not start by itself. \
-                 Resume it to send it now, or cancel it.";
+    let words = "Its time passed while Pagecast was not running or something stood in its way, so it \
+                 did not start by itself. Resume it to send it now, or cancel it.";
     set_status(app, campaign, "paused", Some(words)).await?;
     Ok(())
 }
@@ -101,27 +93,45 @@ async fn ask_about_lateness(app: &App, campaign: &Campaign) -> anyhow::Result<()
 async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     let now = app.clock.now();
     let pages = workspaces::pages(app, campaign.workspace).await?;
+    let paid = paid_pages(app, campaign).await?;
+    let due = due_at(app, campaign).await?;
+    // Whatever it waits for below, it waits within its limit. Only the warm-up comes on top, once:
+    // a vehicle that was made late, or is held again and again, does not move the limit on.
+    let latest = if paid.is_empty() {
+        due
+    } else {
+        due + app.config.meta.warm_up_ms
+    };
+    let late = campaign.late_limit_minutes * MINUTE + GROUP_PATIENCE;
+    if now > latest + late {
+        return ask_about_lateness(app, campaign).await;
+    }
     if !pages.iter().any(|page| page.state == "active") {
         let words = "The Facebook Page needs to be connected again. It starts when that is done.";
         return note(app, campaign, Some(words)).await;
     }
-    let mut ready_at = campaign.scheduled_at.unwrap_or(now);
-    for page in paid_pages(app, campaign).await? {
+    if let Some((halt, words)) = problem(app, campaign).await? {
+        return halted(app, campaign, halt, &words).await;
+    }
+    let videos_ready = videos_ready(app, campaign, &pages).await?;
+    let mut ready_at = due;
+    for page in paid {
         let vehicle = warm_up::prepare(app, campaign.id.0, &campaign.name, &page).await?;
         if let Some((halt, words)) = vehicle.problem {
             return halted(app, campaign, halt, &words).await;
         }
         match vehicle.warm_at(app.config.meta.warm_up_ms) {
-            Some(at) if at <= now => ready_at = ready_at.max(at),
+            Some(at) if at <= now => ready_at = ready_at.max(at.min(latest)),
             _ => return note(app, campaign, None).await,
         }
+    }
+    if !videos_ready {
+        return note(app, campaign, None).await;
     }
     if !groups_ready(app, campaign, now).await? {
         return Ok(());
     }
-    let late = campaign.late_limit_minutes * MINUTE + GROUP_PATIENCE;
-    let local = campaign.in_subscriber_timezone;
-    if now > ready_at + late && !local {
+    if now > ready_at + late {
         return ask_about_lateness(app, campaign).await;
     }
     // A broadcast goes to who is subscribed now, as far as Meta's lists tell it soon.
@@ -129,6 +139,22 @@ async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         return Ok(());
     }
     launch(app, campaign, &pages).await
+}
+
+/// What stands in its way at Meta: the problem of a vehicle, or of a video.
+async fn problem(app: &App, campaign: &Campaign) -> anyhow::Result<Option<(Halt, String)>> {
+    let mut conn = app.db.acquire().await?;
+    Ok(warm_up::problem(&mut conn, campaign.id.0).await?)
+}
+
+/// Whether its video, if it has one, is at Meta for each Page that sends.
+async fn videos_ready(app: &App, campaign: &Campaign, pages: &[Page]) -> anyhow::Result<bool> {
+    let channel = Channel::parse(&campaign.channel);
+    let mut ready = true;
+    for page in pages.iter().filter(|page| page.state == "active") {
+        ready &= videos::is_ready(app, campaign.id.0, &campaign.message, channel, page).await?;
+    }
+    Ok(ready)
 }
 
 /// Pages from which this campaign may send paid messages.
@@ -276,12 +302,14 @@ fn holdout(sql: &mut Sql, campaign: &Campaign) {
 }
 
 async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
-    let mut conn = app.db.acquire().await?;
-    if let Some((halt, words)) = warm_up::problem(&mut conn, campaign.id.0).await? {
-        drop(conn);
+    if let Some((halt, words)) = problem(app, campaign).await? {
         return halted(app, campaign, halt, &words).await;
     }
     let now = app.clock.now();
+    if warm_up::needs_warm_up(Channel::parse(&campaign.channel)) {
+        let (ws, id) = (campaign.workspace, campaign.id);
+        warm_up::prepare_lacking(app, ws, id, &campaign.name).await?;
+    }
     // In doubt on the paid channel means that it is tried once more, however long the Page rests
     // before that: until then the campaign is not through.
     let open: Option<(i64,)> = sqlx::query_as(
@@ -297,10 +325,8 @@ async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     .bind(campaign.id)
     .bind(now - UNSETTLED)
     .bind(now - SETTLE_BEFORE)
-    .fetch_optional(&mut *conn)
+    .fetch_optional(app.db.pool())
     .await?;
-    // Nobody holds one connection while waiting for another.
-    drop(conn);
     if open.is_none() {
         sqlx::query(
             "UPDATE campaigns SET status = 'finished', finished_at = $3, updated_at = $3

@@ -5,6 +5,7 @@ pub mod audience;
 mod advance;
 mod draft;
 mod estimate;
+mod lateness;
 mod repair;
 mod schedule;
 

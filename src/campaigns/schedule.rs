@@ -125,7 +125,7 @@ async fn place(
                  THEN COALESCE($4, (SELECT w.timezone FROM workspaces w WHERE w.id = $1))
                  ELSE $4 END,
              in_subscriber_timezone = $5, late_limit_minutes = $6, attention = NULL,
-             updated_at = $7
+             asked_at = $7, updated_at = $7
          WHERE workspace_id = $1 AND id = $2 AND status IN ('draft', 'scheduled')",
     )
     .bind(ws)
@@ -135,8 +135,10 @@ async fn place(
     .bind(i64::from(schedule.in_subscriber_timezone))
     .bind(late)
     .bind(now)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    // What stood in its way may have been mended.
+    warm_up::clear_problems(conn, ws, id.0).await?;
     if changed.rows_affected() == 0 {
         return Err(Error::Conflict("It started meanwhile.".into()));
     }
@@ -214,9 +216,10 @@ fn check(
 
 /// Moves it from one of `from`; `Conflict` in words when it is elsewhere.
 async fn step(
-    app: &App,
+    conn: &mut Conn,
     ws: WorkspaceId,
     id: CampaignId,
+    now: Millis,
     from: &str,
     change: &str,
     verb: &str,
@@ -228,10 +231,10 @@ async fn step(
     let done = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(ws)
         .bind(id)
-        .bind(app.clock.now())
-        .execute(app.db.writer())
+        .bind(now)
+        .execute(&mut *conn)
         .await?;
-    let campaign = find(app, ws, id).await?;
+    let campaign = load(conn, ws, id).await?;
     if done.rows_affected() == 0 {
         return Err(Error::Conflict(format!(
             "A campaign that is {} cannot be {verb}.",
@@ -244,15 +247,11 @@ async fn step(
 /// Takes effect with the next batch: what is being spoken is finished.
 pub async fn pause(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campaign, Error> {
     let from = "'scheduled', 'preparing', 'running'";
-    step(
-        app,
-        ws,
-        id,
-        from,
-        "status = 'paused', paused_at = $3",
-        "paused",
-    )
-    .await
+    let change = "status = 'paused', paused_at = $3";
+    let mut tx = app.db.begin().await?;
+    let campaign = step(&mut tx, ws, id, app.clock.now(), from, change, "paused").await?;
+    tx.commit().await?;
+    Ok(campaign)
 }
 
 /// Goes on where it stood. What was to happen meanwhile happens now: a person said so.
@@ -260,9 +259,11 @@ pub async fn resume(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campai
     let change = "status = CASE WHEN launched_at IS NOT NULL THEN 'running' ELSE 'scheduled' END,
         scheduled_at = CASE WHEN launched_at IS NULL AND scheduled_at < $3 THEN $3
                             ELSE scheduled_at END,
-        paused_at = NULL, finished_at = NULL, attention = NULL";
-    let campaign = step(app, ws, id, "'paused', 'failed'", change, "resumed").await?;
+        asked_at = $3, paused_at = NULL, finished_at = NULL, attention = NULL";
+    let (from, now) = ("'paused', 'failed'", app.clock.now());
     let mut tx = app.db.begin().await?;
+    let campaign = step(&mut tx, ws, id, now, from, change, "resumed").await?;
+    // With it: whoever looks in between would stop it again for what stood in the way.
     warm_up::clear_problems(&mut tx, ws, id.0).await?;
     tx.commit().await?;
     app.queue.nudge(Job::Campaigns);
@@ -276,7 +277,9 @@ pub async fn resume(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campai
 pub async fn cancel(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campaign, Error> {
     let from = "'draft', 'scheduled', 'preparing', 'running', 'paused', 'failed'";
     let change = "status = 'cancelled', finished_at = $3, attention = NULL";
-    let campaign = step(app, ws, id, from, change, "cancelled").await?;
+    let mut tx = app.db.begin().await?;
+    let campaign = step(&mut tx, ws, id, app.clock.now(), from, change, "cancelled").await?;
+    tx.commit().await?;
     delivery::cancel_queued(app, ws, id).await?;
     Ok(campaign)
 }

@@ -13,6 +13,7 @@ use super::pace::{self, Slots};
 use super::policy::{Channel, LocalTime};
 use super::queue_sql;
 use super::render::Names;
+use super::siblings;
 use super::sorter::Sorter;
 use super::warm_up::{self, Vehicle};
 use crate::app::App;
@@ -65,6 +66,8 @@ pub(super) struct Work {
     pub psid: Option<String>,
     pub token: Option<String>,
     pub vehicle: Arc<Vehicle>,
+    /// The message's video as it was uploaded to the Page, where it has to be.
+    pub attachment: Option<String>,
     /// Tries before this one.
     pub attempts: i64,
     /// A second try of something that may have arrived.
@@ -124,13 +127,17 @@ pub(super) struct Row {
     pub(super) erased_at: Option<Millis>,
     pub(super) last_action_at: Option<Millis>,
     pub(super) last_marketing_at: Option<Millis>,
-    pub(super) brand_marketing_at: Option<Millis>,
+    pub(super) customer_id: Option<String>,
     #[sqlx(default)]
     pub(super) last_ordered_at: Option<Millis>,
     #[sqlx(default)]
     pub(super) triggered_at: Option<Millis>,
+    /// 1: the checkout that it reminds of was bought.
     #[sqlx(default)]
     pub(super) is_bought: i64,
+    /// 1: its automation was turned off or deleted.
+    #[sqlx(default)]
+    pub(super) automation_off: i64,
 }
 
 /// What the rows of a campaign share.
@@ -146,37 +153,40 @@ pub(super) struct CampaignFacts {
 const PEOPLE: &str = "SELECT m.origin_id, m.subscriber_id, m.attempts, m.due_at,
     s.psid, s.token, s.token_enabled, s.token_expires_at, s.next_eligible_at, s.timezone,
     s.first_name, s.last_name, s.opted_in_at, s.opted_out_at, s.unreachable_at, s.erased_at,
-    s.last_action_at, s.last_marketing_at,
-    CASE WHEN s.customer_id IS NULL THEN NULL ELSE
-        (SELECT MAX(o.last_marketing_at) FROM subscribers o
-         WHERE o.workspace_id = s.workspace_id AND o.customer_id = s.customer_id) END
-        AS brand_marketing_at";
+    s.last_action_at, s.last_marketing_at, s.customer_id";
 
-const SINGLE: &str = ", m.kind, m.content, m.channel, m.expires_at, s.last_ordered_at,
-        COALESCE(m.automation_id, m.test_of) AS owner_id,
-        CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at,
-        CAST(CASE WHEN a.trigger_kind = 'checkout_abandoned' AND (
-            EXISTS (SELECT 1 FROM checkouts k WHERE k.workspace_id = r.workspace_id
-                    AND k.token = r.trigger_ref AND k.completed_at IS NOT NULL)
-            OR EXISTS (SELECT 1 FROM orders o WHERE o.workspace_id = r.workspace_id
-                       AND o.checkout_token = r.trigger_ref))
-        THEN 1 ELSE 0 END AS BIGINT) AS is_bought
+/// What else decides over messages that stand for themselves.
+const OF_A_RUN: &str = ", m.kind, m.content, m.channel, m.expires_at, s.last_ordered_at,
+    COALESCE(m.campaign_id, m.automation_id, m.test_of) AS owner_id,
+    CASE WHEN a.stop_on_order = 1 THEN r.triggered_at END AS triggered_at,
+    CAST(CASE WHEN a.trigger_kind = 'checkout_abandoned' AND (
+        EXISTS (SELECT 1 FROM checkouts k WHERE k.workspace_id = r.workspace_id
+                AND k.token = r.trigger_ref AND k.completed_at IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM orders o WHERE o.workspace_id = r.workspace_id
+                   AND o.checkout_token = r.trigger_ref))
+    THEN 1 ELSE 0 END AS BIGINT) AS is_bought,
+    CAST(CASE WHEN a.status <> 'on' OR a.deleted_at IS NOT NULL THEN 1 ELSE 0 END AS BIGINT)
+        AS automation_off
     FROM messages m
     JOIN subscribers s ON s.id = m.subscriber_id
     LEFT JOIN runs r ON r.id = m.run_id
-    LEFT JOIN automations a ON a.id = m.automation_id
+    LEFT JOIN automations a ON a.id = m.automation_id";
+
+const SINGLE: &str = "
     WHERE m.page_id = $1 AND m.campaign_id IS NULL AND m.status = 'queued' AND m.due_at <= $2
     ORDER BY m.priority, m.due_at LIMIT $3";
 
-const UNSETTLED: &str = ", m.kind, m.content, m.channel, m.expires_at,
-        COALESCE(m.campaign_id, m.automation_id, m.test_of) AS owner_id
-    FROM messages m
-    JOIN subscribers s ON s.id = m.subscriber_id
+/// Those whose vehicle stands still would only be in the way of the others.
+const UNSETTLED: &str = "
     WHERE m.page_id = $1 AND m.status = 'unknown' AND m.reason = 'answer_lost'
       AND m.channel = 'marketing_message' AND m.started_at <= $2 AND m.started_at > $4
       AND m.due_at <= $5
       AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
                       AND c.status IN ('paused', 'failed', 'cancelled'))
+      AND EXISTS (SELECT 1 FROM meta_campaigns v
+                  WHERE v.owner_id = COALESCE(m.campaign_id, m.automation_id, m.test_of)
+                    AND v.page_id = m.page_id AND v.problem IS NULL
+                    AND v.meta_created_at IS NOT NULL AND v.hold_until <= $5)
     ORDER BY m.started_at LIMIT $3";
 
 /// Claims the next messages of this source.
@@ -201,7 +211,9 @@ pub(super) async fn claim(
     if rows.is_empty() {
         return Ok(Claim::Nothing);
     }
+    let brands = siblings::lock(app, &mut tx, workspace, &rows).await?;
     let mut sorter = Sorter {
+        app,
         workspace,
         page,
         campaign: campaign.as_ref(),
@@ -209,6 +221,8 @@ pub(super) async fn claim(
         now,
         vehicles: HashMap::new(),
         contents: HashMap::new(),
+        videos: HashMap::new(),
+        brands,
         marketing: HashSet::new(),
         work: Vec::new(),
         skipped: HashMap::new(),
@@ -378,6 +392,9 @@ async fn candidates(
     now: Millis,
 ) -> anyhow::Result<Vec<Row>> {
     let mut sql = String::from(PEOPLE);
+    if !matches!(source, Source::Campaign(_)) {
+        sql.push_str(OF_A_RUN);
+    }
     sql.push_str(match source {
         // What all messages of a campaign share is read once, with the campaign.
         Source::Campaign(_) => {

@@ -55,9 +55,14 @@ impl MessageKind {
         }
     }
 
-    /// Whether it counts as the day's one marketing message.
-    pub(super) fn is_marketing(self) -> bool {
-        matches!(self, Self::Automation | Self::Campaign)
+    /// Whether it counts as the day's one marketing message. A welcome that is paid for is held by
+    /// the cap, so it counts as well; one in the window only answers.
+    pub(super) fn takes_the_day(self, is_paid: bool) -> bool {
+        match self {
+            Self::Automation | Self::Campaign => true,
+            Self::Welcome => is_paid,
+            Self::Card | Self::Reply | Self::Test => false,
+        }
     }
 }
 
@@ -136,4 +141,17 @@ pub async fn enqueue_test(
     .execute(conn)
     .await?;
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_welcome_takes_the_day_where_it_is_paid_for() {
+        assert!(MessageKind::Welcome.takes_the_day(true));
+        assert!(!MessageKind::Welcome.takes_the_day(false));
+        assert!(MessageKind::Campaign.takes_the_day(false));
+        assert!(!MessageKind::Test.takes_the_day(true));
+    }
 }

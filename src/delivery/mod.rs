@@ -8,11 +8,13 @@ pub mod content;
 pub mod limits;
 pub mod policy;
 pub mod region;
+pub mod videos;
 pub mod warm_up;
 
 mod batch;
 mod destination;
 mod disconnected;
+mod doubt;
 mod enqueue;
 mod leases;
 mod outcome;
@@ -23,6 +25,7 @@ mod render;
 mod repair;
 mod retry;
 mod send;
+mod siblings;
 mod sorter;
 mod speak;
 

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use sqlx::AssertSqlSafe;
 
 use super::batch::Work;
+use super::doubt::Doubts;
 use super::enqueue::MessageKind;
 use super::speak::{Effect, Outcome, Spoken, chance_of};
 use super::{pace, receipts, retry, warm_up};
@@ -18,9 +19,6 @@ use crate::tallies::{self, Changes, Counted};
 use crate::telemetry;
 use crate::workspaces::{self, Page, PageRef, Workspace};
 
-/// So many suspicious refusals in one batch, and the batch is not believed.
-const SUSPICIOUS: usize = 5;
-
 /// How long the outcomes of a batch are kept for a database that does not take them.
 const KEPT: Millis = MINUTE;
 const LONGEST_PAUSE: Millis = 2 * SECOND;
@@ -31,9 +29,10 @@ pub(super) async fn record(
     app: &App,
     workspace: &Workspace,
     page: &Page,
-    done: Vec<(Work, Spoken)>,
+    doubts: &Doubts,
+    mut done: Vec<(Work, Spoken)>,
 ) -> anyhow::Result<()> {
-    let done = doubt(app, page, done).await?;
+    doubts.weigh(app, page, &mut done).await?;
     let give_up_at = app.clock.now() + KEPT;
     let mut pause = SECOND / 10;
     while let Err(error) = write(app, workspace, page, &done).await {
@@ -82,52 +81,6 @@ async fn write(
     }
     changes.write(&mut tx).await?;
     Ok(tx.commit().await?)
-}
-
-/// Many refusals that would each condemn a person or the message, in one batch, rather condemn the
-/// Page or our rights on it (facts/meta.md section 5): stop before dropping anyone.
-async fn doubt(
-    app: &App,
-    page: &Page,
-    mut done: Vec<(Work, Spoken)>,
-) -> anyhow::Result<Vec<(Work, Spoken)>> {
-    let suspicious = done.iter().filter(|(_, s)| s.suspicious).count();
-    if suspicious < SUSPICIOUS || suspicious * 2 < done.len() {
-        return Ok(done);
-    }
-    let at = app.clock.now() + 15 * MINUTE;
-    tracing::warn!(page.id = %page.id, refused = suspicious, "Meta refuses most people: the sends stop");
-    let mut owners = HashSet::new();
-    for (work, spoken) in done.iter_mut().filter(|(_, s)| s.suspicious) {
-        spoken.outcome = if work.settling {
-            Outcome::Unknown {
-                detail: "refused in a doubtful batch".into(),
-                once_more: true,
-            }
-        } else {
-            Outcome::Again {
-                at,
-                try_counts: false,
-                detail: None,
-            }
-        };
-        spoken.effects.clear();
-        owners.extend(work.owner);
-    }
-    for owner in owners {
-        let words = "Meta refused most people at once. The Page's permissions or the ad account \
-                     may have changed: check them under Connections, then go on.";
-        warm_up::halt(
-            app,
-            page.workspace,
-            owner,
-            page.id,
-            warm_up::Halt::Failed,
-            words,
-        )
-        .await?;
-    }
-    Ok(done)
 }
 
 /// All that Meta took, in one statement. Where an echo (or the end of the lease) was quicker, what

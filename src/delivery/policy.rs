@@ -57,6 +57,8 @@ pub enum Reason {
     NotReachable,
     Expired,
     TooLate,
+    /// Its automation was turned off or deleted.
+    Cancelled,
 }
 
 impl Reason {
@@ -75,6 +77,7 @@ impl Reason {
             Self::NotReachable => "not_reachable",
             Self::Expired => "expired",
             Self::TooLate => "too_late",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -174,11 +177,8 @@ impl Person {
 pub fn decide(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decision {
     use Decision::{Later, Never, Send};
     let window_open = person.window_open(now);
-    if person.erased_at.is_some() {
-        return Never(Reason::Erased);
-    }
-    if about.expires_at.is_some_and(|at| now > at) {
-        return Never(Reason::Expired);
+    if let Some(reason) = is_over(person, about, now) {
+        return Never(reason);
     }
     if matches!(about.kind, MessageKind::Card | MessageKind::Reply) {
         return if window_open {
@@ -187,19 +187,8 @@ pub fn decide(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decisi
             Never(Reason::OutsideWindow)
         };
     }
-    if person.opted_out_at.is_some() {
-        return Never(Reason::OptedOut);
-    }
-    if person.opted_in_at.is_none() {
-        return Never(Reason::NoConsent);
-    }
-    if person.has_bought {
-        return Never(Reason::Ordered);
-    }
-    if let (Some(triggered), Some(ordered)) = (person.triggered_at, person.last_ordered_at)
-        && ordered >= triggered
-    {
-        return Never(Reason::Ordered);
+    if let Some(reason) = is_unwanted(person) {
+        return Never(reason);
     }
     let zone = zone(person.timezone.as_deref(), about.timezone);
     if let Some(local) = &about.local_time
@@ -236,6 +225,52 @@ pub fn decide(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decisi
         Some(at) => Later(at),
         None => Send(channel),
     }
+}
+
+/// Whether a paid message that may have arrived may be tried once more now. It may be the try that
+/// arrives, so what has changed since the first holds for it; the day's message it has already.
+pub fn once_more(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decision {
+    use Decision::{Later, Never, Send};
+    if let Some(reason) = is_over(person, about, now).or_else(|| is_unwanted(person)) {
+        return Never(reason);
+    }
+    if !person.has_token {
+        return Never(Reason::NoToken);
+    }
+    let zone = zone(person.timezone.as_deref(), about.timezone);
+    let quiet = about
+        .quiet_hours
+        .filter(|_| about.kind != MessageKind::Test);
+    match quiet.and_then(|hours| quiet_until(hours, &zone, now)) {
+        Some(at) => Later(at),
+        None => Send(Channel::MarketingMessage),
+    }
+}
+
+/// Why it can reach nobody any more.
+fn is_over(person: &Person, about: &Circumstances<'_>, now: Millis) -> Option<Reason> {
+    if person.erased_at.is_some() {
+        return Some(Reason::Erased);
+    }
+    about
+        .expires_at
+        .is_some_and(|at| now > at)
+        .then_some(Reason::Expired)
+}
+
+/// Why the person is not to hear it.
+fn is_unwanted(person: &Person) -> Option<Reason> {
+    if person.opted_out_at.is_some() {
+        return Some(Reason::OptedOut);
+    }
+    if person.opted_in_at.is_none() {
+        return Some(Reason::NoConsent);
+    }
+    if person.has_bought {
+        return Some(Reason::Ordered);
+    }
+    let (triggered, ordered) = person.triggered_at.zip(person.last_ordered_at)?;
+    (ordered >= triggered).then_some(Reason::Ordered)
 }
 
 fn channel(

@@ -218,3 +218,33 @@ fn the_card_needs_the_window_and_nothing_else() {
         Decision::Send(Channel::Standard)
     );
 }
+
+#[test]
+fn a_second_try_minds_what_has_changed_since_but_not_the_day_it_took_itself() {
+    let mut person = subscribed();
+    person.last_marketing_at = Some(NOW - MINUTE);
+    person.next_eligible_at = Some(NOW + HOUR);
+    let again = Decision::Send(Channel::MarketingMessage);
+    assert_eq!(once_more(&person, &campaign(), NOW), again);
+    let mut about = campaign();
+    about.quiet_hours = Some(("14:00", "15:00"));
+    about.patience_until = Some(NOW);
+    let end = parse_rfc3339("2026-09-21T15:00:00Z").unwrap();
+    assert_eq!(once_more(&person, &about, NOW), Decision::Later(end));
+    about.expires_at = Some(NOW - 1);
+    assert_eq!(
+        once_more(&person, &about, NOW),
+        Decision::Never(Reason::Expired)
+    );
+    person.triggered_at = Some(NOW - HOUR);
+    person.last_ordered_at = Some(NOW - 1);
+    assert_eq!(
+        once_more(&person, &campaign(), NOW),
+        Decision::Never(Reason::Ordered)
+    );
+    person.opted_out_at = Some(NOW - 1);
+    assert_eq!(
+        once_more(&person, &campaign(), NOW),
+        Decision::Never(Reason::OptedOut)
+    );
+}

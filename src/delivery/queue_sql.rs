@@ -62,10 +62,10 @@ pub(super) async fn skip(
     Ok(())
 }
 
-/// Leaves them `queued`, due at `at`.
+/// Leaves them as they are, `queued` or in doubt, due at `at`.
 pub(super) async fn put_off(conn: &mut Conn, keys: &[MessageKey], at: Millis) -> sqlx::Result<()> {
     let sql = format!(
-        "UPDATE messages SET due_at = $1{} AND status = 'queued'",
+        "UPDATE messages SET due_at = $1{} AND status IN ('queued', 'unknown')",
         among(keys)
     );
     sqlx::query(AssertSqlSafe(sql))

@@ -1,16 +1,22 @@
 //! What comes back: echoes, deliveries, reads. A receipt never moves a status backwards; it may
-//! settle a message whose answer was lost.
+//! settle a message whose answer was lost, or was not true.
 
 use serde_json::Map;
 use sqlx::AssertSqlSafe;
 
+use super::enqueue::MessageKind;
 use crate::app::App;
-use crate::clock::{DAY, Millis};
+use crate::clock::{DAY, Millis, SECOND};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
 use crate::store::ids::{MessageKey, OriginId, SubscriberId};
 use crate::tallies::{COLUMNS, Changes, Counted};
 use crate::workspaces::PageRef;
+
+/// Why a message has failed that Meta took and could not deliver.
+pub(super) const NOT_DELIVERED: &str = "not_delivered";
+/// How far Meta's clock may be behind ours.
+const SKEW: Millis = 5 * SECOND;
 
 /// A receipt, however it names its message.
 #[derive(Clone, Debug)]
@@ -74,8 +80,9 @@ pub async fn record_receipt(
                 .and_then(|text| text.parse::<MessageKey>().ok());
             let Some(key) = key else { return Ok(()) };
             let news = News::named(Stage::Sent, Some(mid), None);
+            // Our own key came to Meta with the message, so Meta took it, whatever it answered.
             match hearing.by_key(key).await? {
-                Some(known) => hearing.heard(known, news).await,
+                Some(known) => hearing.taken(known, news).await,
                 None => Ok(()),
             }
         }
@@ -122,7 +129,7 @@ pub async fn record_receipt(
                 MarketingReceipt::Failed => return hearing.failed(known, error.as_deref()).await,
             };
             let news = News::named(stage, mid.as_deref(), tracking_id.as_deref());
-            hearing.heard(known, news).await
+            hearing.taken(known, news).await
         }
     }
 }
@@ -148,7 +155,7 @@ pub(super) async fn settle(
         return Ok(());
     };
     let news = News::named(Stage::Sent, names.0, names.1);
-    hearing.heard(known, news).await
+    hearing.taken(known, news).await
 }
 
 /// How far a message is known to have come.
@@ -186,6 +193,8 @@ impl<'a> News<'a> {
 struct Known {
     #[sqlx(flatten)]
     message: Counted,
+    kind: String,
+    channel: Option<String>,
     mid: Option<String>,
     tracking_id: Option<String>,
 }
@@ -198,9 +207,21 @@ impl Known {
         }
     }
 
-    /// Whether Meta may have it: only then a receipt can be about it.
+    /// Whether Meta may have it: only then what happened to the person's messages happened to it.
     fn went_out(&self) -> bool {
         matches!(self.message.status.as_str(), "sending" | "unknown" | "sent")
+    }
+
+    /// Meta itself said that it did not arrive; what it tells late of before that is no news.
+    fn is_undeliverable(&self) -> bool {
+        let Counted { status, reason, .. } = &self.message;
+        status == "failed" && reason.as_deref() == Some(NOT_DELIVERED)
+    }
+
+    /// Whether it is the person's marketing message of the day.
+    fn takes_the_day(&self) -> bool {
+        let is_paid = self.channel.as_deref() == Some("marketing_message");
+        MessageKind::parse(&self.kind).takes_the_day(is_paid)
     }
 }
 
@@ -221,9 +242,26 @@ struct Hearing<'a> {
 }
 
 impl Hearing<'_> {
+    /// Meta has this very message. Where its answer said otherwise (it fails and delivers all the
+    /// same), that was put back into the queue or given up, and is neither: it was sent, and the
+    /// person had their message of the day.
+    async fn taken(&mut self, known: Known, news: News<'_>) -> anyhow::Result<()> {
+        if !known.went_out() && !known.is_undeliverable() && known.takes_the_day() {
+            sqlx::query(
+                "UPDATE subscribers SET last_marketing_at = $2
+                 WHERE id = $1 AND (last_marketing_at IS NULL OR last_marketing_at < $2)",
+            )
+            .bind(known.message.subscriber_id)
+            .bind(self.at)
+            .execute(&mut *self.conn)
+            .await?;
+        }
+        self.heard(known, news).await
+    }
+
     /// Writes what is new; a receipt never moves anything backwards.
     async fn heard(&mut self, known: Known, news: News<'_>) -> anyhow::Result<()> {
-        if !known.went_out() {
+        if known.is_undeliverable() {
             return Ok(());
         }
         let (key, before, at) = (known.key(), &known.message, self.at);
@@ -309,18 +347,18 @@ impl Hearing<'_> {
         }
         let key = known.key();
         sqlx::query(
-            "UPDATE messages SET status = 'failed', reason = 'not_delivered', lease_until = NULL,
-                 detail = $3
+            "UPDATE messages SET status = 'failed', reason = $4, lease_until = NULL, detail = $3
              WHERE origin_id = $1 AND subscriber_id = $2",
         )
         .bind(key.origin)
         .bind(key.subscriber)
         .bind(error.unwrap_or("Meta could not deliver it."))
+        .bind(NOT_DELIVERED)
         .execute(&mut *self.conn)
         .await?;
         let now = Counted {
             status: "failed".to_owned(),
-            reason: Some("not_delivered".to_owned()),
+            reason: Some(NOT_DELIVERED.to_owned()),
             ..known.message.clone()
         };
         self.changes.moved(&known.message, &now);
@@ -343,7 +381,7 @@ impl Hearing<'_> {
             Stage::Sent | Stage::Delivered => "delivered_at",
         };
         let sql = format!(
-            "SELECT {COLUMNS}, mid, tracking_id FROM messages
+            "SELECT {COLUMNS}, kind, channel, mid, tracking_id FROM messages
              WHERE subscriber_id = $1 AND page_id = $2 AND created_at > $4 AND sent_at <= $3
                AND status = 'sent' AND {lacking} IS NULL
              ORDER BY origin_id{}",
@@ -364,7 +402,7 @@ impl Hearing<'_> {
 
     async fn by_key(&mut self, key: MessageKey) -> sqlx::Result<Option<Known>> {
         let sql = format!(
-            "SELECT {COLUMNS}, mid, tracking_id FROM messages
+            "SELECT {COLUMNS}, kind, channel, mid, tracking_id FROM messages
              WHERE origin_id = $1 AND subscriber_id = $2 AND page_id = $3{}",
             self.app.db.locking("messages")
         );
@@ -382,7 +420,7 @@ impl Hearing<'_> {
             Named::Tracking(id) => ("tracking_id", id),
         };
         let sql = format!(
-            "SELECT {COLUMNS}, mid, tracking_id FROM messages
+            "SELECT {COLUMNS}, kind, channel, mid, tracking_id FROM messages
              WHERE {column} = $1 AND {column} IS NOT NULL AND page_id = $2{}",
             self.app.db.locking("messages")
         );
@@ -393,7 +431,9 @@ impl Hearing<'_> {
             .await
     }
 
-    /// The latest message to the owner of this token that used Meta's campaign.
+    /// The latest message to the owner of this token that used Meta's campaign and had begun by
+    /// then: what Meta tells late of an earlier try is not about the next one. One that was put
+    /// back or given up may have been taken all the same.
     async fn by_token(&mut self, token: &str, meta_campaign: &str) -> sqlx::Result<Option<Known>> {
         let row: Option<(OriginId, SubscriberId)> = sqlx::query_as(
             "SELECT m.origin_id, m.subscriber_id FROM meta_campaigns v
@@ -401,12 +441,15 @@ impl Hearing<'_> {
              JOIN messages m ON m.subscriber_id = s.id AND m.page_id = v.page_id
                   AND COALESCE(m.campaign_id, m.automation_id, m.test_of) = v.owner_id
              WHERE v.meta_campaign_id = $1 AND v.page_id = $3
-               AND m.status IN ('sending', 'unknown', 'sent') AND m.channel = 'marketing_message'
+               AND (m.status IN ('sending', 'unknown', 'sent', 'queued')
+                    OR m.status = 'failed' AND m.reason = 'gave_up')
+               AND m.channel = 'marketing_message' AND m.started_at <= $4
              ORDER BY m.started_at DESC LIMIT 1",
         )
         .bind(meta_campaign)
         .bind(token)
         .bind(self.page.id)
+        .bind(self.at + SKEW)
         .fetch_optional(&mut *self.conn)
         .await?;
         match row {

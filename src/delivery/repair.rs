@@ -1,6 +1,7 @@
 //! What a person asks for a whole campaign: that what failed is sent again, that what is queued is
 //! not sent at all.
 
+use super::receipts::NOT_DELIVERED;
 use crate::app::App;
 use crate::clock::Millis;
 use crate::store::Conn;
@@ -8,9 +9,10 @@ use crate::store::ids::{CampaignId, WorkspaceId};
 use crate::tallies::Changes;
 
 /// `failed` → `queued`, due now and with all its tries again; only those that failed for `reason`,
-/// if one is named. The status is said in the
-/// words of the index `messages_campaign_rest`, too. What was sent or is in doubt is not touched. The names that Meta gave to a
-/// first try are forgotten, so that receipts of the next are not taken for receipts of that one.
+/// if one is named. What was sent or is in doubt is not touched. The names that Meta gave to a
+/// first try are forgotten, so that receipts of the next are not taken for receipts of that one; so
+/// is the time of a try that Meta told the end of, so that nothing late of it is taken for the next.
+/// The status is said in the words of the index `messages_campaign_rest`, too.
 pub async fn reopen_failed(
     conn: &mut Conn,
     ws: WorkspaceId,
@@ -35,7 +37,8 @@ pub async fn reopen_failed(
         }
         let reopened = sqlx::query(
             "UPDATE messages SET status = 'queued', reason = NULL, detail = NULL, due_at = $4,
-                 attempts = 0, sent_at = NULL, mid = NULL, tracking_id = NULL
+                 attempts = 0, sent_at = NULL, mid = NULL, tracking_id = NULL,
+                 started_at = CASE WHEN reason = $5 THEN NULL ELSE started_at END
              WHERE workspace_id = $1 AND campaign_id = $2 AND campaign_id IS NOT NULL
                AND status NOT IN ('queued', 'sending', 'sent') AND status = 'failed'
                AND COALESCE(reason, '') = $3",
@@ -44,6 +47,7 @@ pub async fn reopen_failed(
         .bind(campaign)
         .bind(&failed_for)
         .bind(now)
+        .bind(NOT_DELIVERED)
         .execute(&mut *conn)
         .await?
         .rows_affected();

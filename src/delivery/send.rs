@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::batch::{self, Batch, Claim, Source, Work, claim};
+use super::doubt::Doubts;
 use super::pace::{self, Gate, Slots};
 use super::speak::{Spoken, speak, unspoken};
 use super::warm_up;
@@ -36,6 +37,7 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
     let (out, mut all_out) = mpsc::unbounded_channel();
     let (mut turn, mut ahead) = (0, 0);
     let gate = Arc::new(Gate::default());
+    let doubts = Arc::new(Doubts::default());
     let mut sender = None;
     // A failure ends the claiming; what was claimed is seen through.
     let mut failure = None;
@@ -58,13 +60,15 @@ pub async fn send_due(app: &App, id: PageRowId) -> anyhow::Result<()> {
                     turn += 1;
                     ahead += 1;
                     let (app, gate, out) = (app.clone(), Arc::clone(&gate), out.clone());
+                    let doubts = Arc::clone(&doubts);
                     under_way.spawn(async move {
                         let all_out = || {
                             drop(permit);
                             out.send(())
                         };
                         let done = send_batch(&app, &known, &gate, batch, all_out).await;
-                        outcome::record(&app, &known.workspace, &known.page, done).await?;
+                        let Sender { workspace, page } = &*known;
+                        outcome::record(&app, workspace, page, &doubts, done).await?;
                         app.queue.nudge(Job::Campaigns);
                         anyhow::Ok(())
                     });
@@ -181,18 +185,28 @@ fn rest(app: &App, until: Millis) -> Next {
 async fn sources(app: &App, page: &Page, turn: usize) -> anyhow::Result<Vec<Source>> {
     let now = app.clock.now();
     let rows: Vec<(i64, i64)> = sqlx::query_as(
+        // A second try and a campaign that only pays wait for their vehicle where they are.
         "SELECT 0, 0 WHERE EXISTS (SELECT 1 FROM messages WHERE page_id = $1
              AND campaign_id IS NULL AND status = 'queued' AND due_at <= $3)
          UNION ALL
-         SELECT 1, 0 WHERE EXISTS (SELECT 1 FROM messages WHERE status = 'unknown'
-             AND page_id = $1 AND reason = 'answer_lost' AND channel = 'marketing_message'
-             AND started_at <= $4 AND started_at > $5 AND due_at <= $3
-             AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = messages.campaign_id
-                 AND c.status IN ('paused', 'failed', 'cancelled')))
+         SELECT 1, 0 WHERE EXISTS (SELECT 1 FROM messages m WHERE m.status = 'unknown'
+             AND m.page_id = $1 AND m.reason = 'answer_lost' AND m.channel = 'marketing_message'
+             AND m.started_at <= $4 AND m.started_at > $5 AND m.due_at <= $3
+             AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
+                 AND c.status IN ('paused', 'failed', 'cancelled'))
+             AND EXISTS (SELECT 1 FROM meta_campaigns v
+                 WHERE v.owner_id = COALESCE(m.campaign_id, m.automation_id, m.test_of)
+                   AND v.page_id = m.page_id AND v.problem IS NULL
+                   AND v.meta_created_at IS NOT NULL AND v.hold_until <= $3))
          UNION ALL
          SELECT * FROM (SELECT 2, c.id FROM campaigns c
+             JOIN pages p ON p.id = $1
              LEFT JOIN meta_campaigns v ON v.owner_id = c.id AND v.page_id = $1
              WHERE c.workspace_id = $2 AND c.status = 'running' AND v.problem IS NULL
+               AND NOT (c.channel = 'marketing_message' AND p.ad_account IS NOT NULL
+                   AND p.ad_token_sealed IS NOT NULL
+                   AND (v.meta_created_at IS NULL OR v.hold_until > $3
+                        OR v.meta_created_at > $3 - CAST($6 AS BIGINT)))
                AND EXISTS (SELECT 1 FROM messages m WHERE m.campaign_id = c.id
                    AND m.campaign_id IS NOT NULL AND m.page_id = $1 AND m.status = 'queued'
                    AND m.due_at <= $3)
@@ -203,6 +217,7 @@ async fn sources(app: &App, page: &Page, turn: usize) -> anyhow::Result<Vec<Sour
     .bind(now)
     .bind(now - batch::SETTLE_AFTER)
     .bind(now - batch::SETTLE_BEFORE)
+    .bind(app.config.meta.warm_up_ms)
     .fetch_all(app.db.pool())
     .await?;
     let campaigns: Vec<CampaignId> = rows
@@ -355,11 +370,19 @@ pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
                     AND m.reason = 'answer_lost' AND m.channel = 'marketing_message'
                     AND m.started_at <= $2 AND m.started_at > $3 AND m.due_at <= $1
                     AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = m.campaign_id
-                        AND c.status IN ('paused', 'failed', 'cancelled')))
+                        AND c.status IN ('paused', 'failed', 'cancelled'))
+                    AND EXISTS (SELECT 1 FROM meta_campaigns v
+                        WHERE v.owner_id = COALESCE(m.campaign_id, m.automation_id, m.test_of)
+                          AND v.page_id = m.page_id AND v.problem IS NULL
+                          AND v.meta_created_at IS NOT NULL AND v.hold_until <= $1))
              OR p.id IN (SELECT v.id FROM campaigns c
                     JOIN pages v ON v.workspace_id = c.workspace_id
                     LEFT JOIN meta_campaigns w ON w.owner_id = c.id AND w.page_id = v.id
                     WHERE c.status = 'running' AND w.problem IS NULL
+                      AND NOT (c.channel = 'marketing_message' AND v.ad_account IS NOT NULL
+                          AND v.ad_token_sealed IS NOT NULL
+                          AND (w.meta_created_at IS NULL OR w.hold_until > $1
+                               OR w.meta_created_at > $1 - CAST($4 AS BIGINT)))
                       -- Said again in the words of the index campaigns_open.
                       AND c.status IN ('scheduled', 'preparing', 'running')
                       AND EXISTS (SELECT 1 FROM messages m WHERE m.campaign_id = c.id
@@ -369,6 +392,7 @@ pub async fn pages_due(app: &App) -> anyhow::Result<Vec<PageRowId>> {
     .bind(now)
     .bind(now - batch::SETTLE_AFTER)
     .bind(now - batch::SETTLE_BEFORE)
+    .bind(app.config.meta.warm_up_ms)
     .fetch_all(app.db.pool())
     .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())

@@ -10,14 +10,18 @@ use super::destination::read_campaign;
 use super::enqueue::MessageKind;
 use super::policy::{self, Channel, Circumstances, Decision, Person, Reason};
 use super::render::Names;
+use super::siblings::{Brand, Shared};
+use super::videos;
 use super::warm_up::{Vehicle, vehicle};
+use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::store::Tx;
-use crate::store::ids::{CampaignId, MessageKey, SubscriberId};
+use crate::store::ids::{CampaignId, MessageKey};
 use crate::workspaces::{Page, Workspace};
 
 /// Sorts candidates by what is to become of them.
 pub(super) struct Sorter<'a> {
+    pub(super) app: &'a App,
     pub(super) workspace: &'a Workspace,
     pub(super) page: &'a Page,
     pub(super) campaign: Option<&'a CampaignFacts>,
@@ -25,8 +29,12 @@ pub(super) struct Sorter<'a> {
     pub(super) now: Millis,
     pub(super) vehicles: HashMap<i64, Arc<Vehicle>>,
     pub(super) contents: HashMap<i64, Arc<Content>>,
-    /// People who get their marketing message of the day in this batch.
-    pub(super) marketing: HashSet<SubscriberId>,
+    /// Attachments of videos by address; `None` for those that are not there yet.
+    pub(super) videos: HashMap<String, Option<String>>,
+    /// What each customer's subscribers share.
+    pub(super) brands: HashMap<String, Shared>,
+    /// Who gets their marketing message of the day in this batch.
+    pub(super) marketing: HashSet<Brand>,
     pub(super) work: Vec<Work>,
     pub(super) skipped: HashMap<Reason, Vec<MessageKey>>,
     pub(super) later: HashMap<Millis, Vec<MessageKey>>,
@@ -60,36 +68,63 @@ impl Sorter<'_> {
             }
             return Ok(());
         };
-        let channel = if settling {
-            if row.opted_out_at.is_some() || row.erased_at.is_some() || row.token.is_none() {
+        let decision = if row.automation_off != 0 {
+            Decision::Never(Reason::Cancelled)
+        } else {
+            self.decide(&row, kind, settling)
+        };
+        let channel = match decision {
+            Decision::Send(channel) => channel,
+            Decision::Later(at) => {
+                self.later.entry(at).or_default().push(key);
+                return Ok(());
+            }
+            Decision::Never(_) if settling => {
                 self.given_up.push(key);
                 return Ok(());
             }
-            Channel::MarketingMessage
-        } else {
-            match self.decide(&row, kind) {
-                Decision::Send(channel) => channel,
-                Decision::Later(at) => {
-                    self.later.entry(at).or_default().push(key);
-                    return Ok(());
-                }
-                Decision::Never(reason) => {
-                    self.skipped.entry(reason).or_default().push(key);
-                    return Ok(());
-                }
+            Decision::Never(reason) => {
+                self.skipped.entry(reason).or_default().push(key);
+                return Ok(());
             }
         };
+        // Meta's own cool-down stands whatever the workspace's cap.
+        let paid = channel == Channel::MarketingMessage;
+        let takes_the_day = kind.takes_the_day(paid);
+        let capped = takes_the_day && (paid || self.workspace.cap_hours > 0) && !settling;
+        if capped && self.shared(&row).is_some_and(Shared::is_busy) {
+            // Left in line: it is looked at again at once.
+            return Ok(());
+        }
         let mut used = Arc::new(Vehicle::default());
-        if let (Channel::MarketingMessage, Some(owner)) = (channel, row.owner_id) {
+        if let Some(owner) = row.owner_id {
             used = self.vehicle(tx, owner).await?;
-            if !self.may_board(&used, owner, key, settling) {
+        }
+        let video = videos::wanted(&content, channel);
+        // What stopped the owner stops it on every channel, until somebody has looked. A test may
+        // find out whether it is over.
+        let tries_it_out = kind == MessageKind::Test && !paid && video.is_none();
+        if used.problem.is_some() && !settling && !tries_it_out {
+            self.later.entry(self.now + MINUTE).or_default().push(key);
+            return Ok(());
+        }
+        let mut attachment = None;
+        if let Some(url) = video {
+            attachment = self.video(tx, row.owner_id, url).await?;
+            if attachment.is_none() {
+                self.later
+                    .entry(self.now + MINUTE / 2)
+                    .or_default()
+                    .push(key);
                 return Ok(());
             }
         }
-        // Meta's own cool-down stands whatever the workspace's cap.
-        let paid = channel == Channel::MarketingMessage;
-        let capped = kind.is_marketing() && (paid || self.workspace.cap_hours > 0);
-        if capped && !settling && !self.marketing.insert(key.subscriber) {
+        if let (true, Some(owner)) = (paid, row.owner_id)
+            && !self.may_board(&used, owner, key, settling)
+        {
+            return Ok(());
+        }
+        if capped && !self.marketing.insert(Brand::of(&row)) {
             self.skipped.entry(Reason::Capped).or_default().push(key);
             return Ok(());
         }
@@ -106,12 +141,13 @@ impl Sorter<'_> {
             psid: row.psid,
             token: row.token,
             vehicle: used,
+            attachment,
             attempts: row.attempts,
             settling,
             lease_until: 0,
             called_at: 0,
             // A second try, too: if it arrives, the day begins with it.
-            reserved: kind.is_marketing().then_some(Reserved {
+            reserved: takes_the_day.then_some(Reserved {
                 at: self.now,
                 before: row.last_marketing_at,
             }),
@@ -141,6 +177,24 @@ impl Sorter<'_> {
         Ok(found)
     }
 
+    /// The attachment of this video; where there is none yet, the upload begins.
+    async fn video(
+        &mut self,
+        tx: &mut Tx,
+        owner: Option<i64>,
+        url: &str,
+    ) -> anyhow::Result<Option<String>> {
+        if let Some(known) = self.videos.get(url) {
+            return Ok(known.clone());
+        }
+        let found = videos::stored(tx, self.page.id, url, self.now).await?;
+        if found.is_none() {
+            videos::begin(self.app, owner, self.page, url);
+        }
+        self.videos.insert(url.to_owned(), found.clone());
+        Ok(found)
+    }
+
     async fn vehicle(&mut self, tx: &mut Tx, owner: i64) -> anyhow::Result<Arc<Vehicle>> {
         if let Some(known) = self.vehicles.get(&owner) {
             return Ok(Arc::clone(known));
@@ -152,8 +206,7 @@ impl Sorter<'_> {
     }
 
     /// Whether the paid send may go with this vehicle now; else the message is left or put off.
-    /// One in doubt is left: it has no time at which it is due, so putting it off would only have
-    /// it looked at again at once, and again.
+    /// One in doubt is left: it is not looked at while its vehicle stands.
     fn may_board(
         &mut self,
         vehicle: &Vehicle,
@@ -164,7 +217,8 @@ impl Sorter<'_> {
         let not_before = match vehicle.warm_at(self.warm_up) {
             _ if vehicle.problem.is_some() => Some(self.now + MINUTE),
             Some(at) => (at > self.now).then_some(at),
-            None => Some(self.now + 5 * SECOND),
+            // Not before one that is made now has become warm.
+            None => Some(self.now + self.warm_up.max(5 * SECOND)),
         };
         if let Some(at) = not_before {
             if !settling {
@@ -177,7 +231,13 @@ impl Sorter<'_> {
             || vehicle.probing_until <= self.now && self.probing.insert(owner)
     }
 
-    fn decide(&self, row: &Row, kind: MessageKind) -> Decision {
+    /// What is shared with others who are the same customer, if there may be any.
+    fn shared(&self, row: &Row) -> Option<&Shared> {
+        self.brands.get(row.customer_id.as_deref()?)
+    }
+
+    fn decide(&self, row: &Row, kind: MessageKind, settling: bool) -> Decision {
+        let brand_marketing_at = self.shared(row).and_then(|shared| shared.last_marketing_at);
         let person = Person {
             has_psid: row.psid.is_some(),
             has_token: row.token.is_some(),
@@ -190,7 +250,7 @@ impl Sorter<'_> {
             unreachable_at: row.unreachable_at,
             erased_at: row.erased_at,
             last_action_at: row.last_action_at,
-            last_marketing_at: row.last_marketing_at.max(row.brand_marketing_at),
+            last_marketing_at: row.last_marketing_at.max(brand_marketing_at),
             triggered_at: row.triggered_at,
             last_ordered_at: row.last_ordered_at,
             has_bought: row.is_bought != 0,
@@ -215,6 +275,10 @@ impl Sorter<'_> {
                 None => row.expires_at,
             },
         };
-        policy::decide(&person, &about, self.now)
+        if settling {
+            policy::once_more(&person, &about, self.now)
+        } else {
+            policy::decide(&person, &about, self.now)
+        }
     }
 }

@@ -1,15 +1,13 @@
 //! One call to Meta, and what its answer means for the message and for everything around it.
 
 use super::batch::Work;
-use super::content::{Body, MediaKind, Message};
 use super::policy::{Channel, Reason};
 use super::render::{Linker, render};
 use super::retry;
 use super::warm_up::Halt;
 use crate::app::App;
-use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
+use crate::clock::{HOUR, MINUTE, Millis, SECOND};
 use crate::meta::{self, ApiError, Class, Outgoing, Usage};
-use crate::store::sealed::sha256_hex;
 use crate::workspaces::Page;
 
 /// Nearer than this to the end of the lease a call is not begun: it might end after it.
@@ -115,7 +113,7 @@ pub(super) async fn speak(app: &App, page: &Page, work: &Work) -> Spoken {
     };
     let rendered = render(&work.content, work.key, &work.names, work.channel, &linker);
     let outgoing = match rendered {
-        Ok(outgoing) => outgoing,
+        Ok(outgoing) => stored(work, outgoing),
         Err(detail) => {
             return Spoken::plain(Outcome::Failed {
                 reason: "too_long",
@@ -123,12 +121,7 @@ pub(super) async fn speak(app: &App, page: &Page, work: &Work) -> Spoken {
             });
         }
     };
-    let answer = match upload_if_needed(app, page, work, outgoing).await {
-        Ok(outgoing) => send(app, page, work, &outgoing).await,
-        // Nothing was sent to anybody yet, so a lost answer is no doubt about the message.
-        Err(meta::Error::AnswerLost(why)) => Err(meta::Error::NotSent(why)),
-        Err(error) => Err(error),
-    };
+    let answer = send(app, page, work, &outgoing).await;
     understand(
         work,
         answer,
@@ -182,80 +175,16 @@ async fn send(
     }
 }
 
-/// Videos with buttons and paid videos go by an upload to the Page: no template takes an address.
-async fn upload_if_needed(
-    app: &App,
-    page: &Page,
-    work: &Work,
-    outgoing: Outgoing,
-) -> Result<Outgoing, meta::Error> {
-    let Body::Message(Message::Media {
-        media: MediaKind::Video,
-        url,
-        buttons,
-    }) = &work.content.body
-    else {
-        return Ok(outgoing);
-    };
-    let at_facebook = url::Url::parse(url).is_ok_and(|url| {
-        url.host_str()
-            .is_some_and(|h| h == "facebook.com" || h.ends_with(".facebook.com"))
-    });
-    if at_facebook || work.channel == Channel::Standard && buttons.is_empty() {
-        return Ok(outgoing);
+/// A video that was uploaded goes by its attachment.
+fn stored(work: &Work, outgoing: Outgoing) -> Outgoing {
+    match (outgoing, &work.attachment) {
+        (Outgoing::Media { video, buttons, .. }, Some(attachment)) => Outgoing::Stored {
+            video,
+            attachment_id: attachment.clone(),
+            buttons,
+        },
+        (outgoing, _) => outgoing,
     }
-    let Outgoing::Media {
-        video,
-        url,
-        buttons,
-    } = outgoing
-    else {
-        return Ok(outgoing);
-    };
-    let attachment_id = stored_video(app, page, &url).await?;
-    Ok(Outgoing::Stored {
-        video,
-        attachment_id,
-        buttons,
-    })
-}
-
-/// The attachment of this video on this Page, uploaded at most once in its 90 days.
-async fn stored_video(app: &App, page: &Page, url: &str) -> Result<String, meta::Error> {
-    const FRESH: Millis = 80 * DAY;
-    let broken = |error: sqlx::Error| meta::Error::NotSent(error.to_string());
-    let hash = sha256_hex(url.as_bytes());
-    let known: Option<(String,)> = sqlx::query_as(
-        "SELECT attachment_id FROM uploads
-         WHERE page_id = $1 AND url_hash = $2 AND uploaded_at > $3",
-    )
-    .bind(page.id)
-    .bind(&hash)
-    .bind(app.clock.now() - FRESH)
-    .fetch_optional(app.db.pool())
-    .await
-    .map_err(broken)?;
-    if let Some((id,)) = known {
-        return Ok(id);
-    }
-    let Some(token) = &page.token else {
-        return Err(meta::Error::NotSent("the Page's token is missing".into()));
-    };
-    let id = app.meta.upload(&page.meta_id, token, true, url).await?;
-    sqlx::query(
-        "INSERT INTO uploads (page_id, url_hash, attachment_id, uploaded_at)
-         VALUES ($1, $2, $3, $4)
-         ON CONFLICT (page_id, url_hash) DO UPDATE
-             SET attachment_id = excluded.attachment_id, uploaded_at = excluded.uploaded_at",
-    )
-    .bind(page.id)
-    .bind(hash)
-    .bind(&id)
-    .bind(app.clock.now())
-    .execute(app.db.writer())
-    .await
-    .map_err(broken)?;
-    Ok(id)
 }
 
 /// What an answer means. Pure.
@@ -359,10 +288,7 @@ fn refusal(work: &Work, error: &ApiError, now: Millis, warm_up: Millis, chance: 
         effects,
         usage: Usage::default(),
         error: Some((error.code, error.subcode)),
-        suspicious: matches!(
-            (error.code, error.subcode),
-            (2_300_004, _) | (100, None | Some(2_018_001))
-        ),
+        suspicious: error.is_suspicious(),
     }
 }
 
@@ -405,12 +331,12 @@ fn by_class(
             effects.push(Effect::RestPage(until));
             again(until)
         }
-        Class::DropSubscriber if error.code == 2_300_032 => skipped(Reason::RegionNotAllowed),
+        Class::DropSubscriber if error.identity() == 2_300_032 => skipped(Reason::RegionNotAllowed),
         Class::DropSubscriber => {
             effects.push(Effect::DropToken);
             skipped(Reason::NoToken)
         }
-        Class::SkipRecipient => skipped(match error.code {
+        Class::SkipRecipient => skipped(match error.identity() {
             2_300_042..=2_300_044 => Reason::Capped,
             _ => Reason::NotReachable,
         }),
@@ -418,8 +344,7 @@ fn by_class(
             effects.push(Effect::Halt(Halt::Failed, detail.clone()));
             again(now + MINUTE)
         }
-        Class::MerchantBilling if error.code == 2_300_054 => {
-            // The daily budget comes back by itself.
+        Class::MerchantBilling if error.is_daily_budget() => {
             effects.push(Effect::HoldVehicle(now + HOUR));
             again(now + HOUR)
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::content::Content;
+use super::super::content::{Body, Content, Message};
 use super::super::enqueue::MessageKind;
 use super::super::render::Names;
 use super::*;
@@ -32,6 +32,7 @@ fn work(settling: bool) -> Work {
         psid: None,
         token: Some("t".into()),
         vehicle: Arc::default(),
+        attachment: None,
         attempts: 0,
         settling,
         lease_until: NOW,
@@ -78,6 +79,9 @@ fn each_class_of_refusal_has_its_outcome() {
         (2_300_026, None, "failed rejected"),
         (506, None, "sent"),
         (2_300_003, None, "again"),
+        (100, Some(2_300_032), "skipped region_not_allowed"),
+        (100, Some(2_300_043), "skipped capped"),
+        (100, Some(2_300_037), "skipped no_token"),
     ] {
         assert_eq!(
             status(&after(code, subcode, false).outcome),
@@ -117,6 +121,11 @@ fn what_concerns_more_than_one_message_is_said_so() {
         after(2_300_037, None, false).effects[..],
         [Effect::DropToken]
     ));
+    assert!(matches!(
+        after(100, Some(2_300_054), false).effects[..],
+        [Effect::HoldVehicle(_)]
+    ));
+    assert!(after(100, Some(2_300_004), false).suspicious);
 }
 
 #[test]

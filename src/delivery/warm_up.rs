@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::clock::{HOUR, MINUTE, Millis};
 use crate::meta::{self, Class};
 use crate::store::Conn;
-use crate::store::ids::{PageRowId, WorkspaceId};
+use crate::store::ids::{CampaignId, PageRowId, WorkspaceId};
 use crate::workspaces::{self, Page};
 
 /// What stands ready at Meta for the paid sends of one owner from one Page.
@@ -127,7 +127,7 @@ pub async fn prepare(app: &App, owner: i64, name: &str, page: &Page) -> anyhow::
             .create_campaign(account, token, name, &page.meta_id)
             .await
         {
-            Ok(id) => created(app, owner, page.id, &id).await?,
+            Ok(id) => created(app, owner, page.id, account, &id).await?,
             Err(error) => refused(app, owner, page, &error).await?,
         }
     }
@@ -137,15 +137,24 @@ pub async fn prepare(app: &App, owner: i64, name: &str, page: &Page) -> anyhow::
         .unwrap_or_default())
 }
 
-async fn created(app: &App, owner: i64, page: PageRowId, id: &str) -> sqlx::Result<()> {
+/// One that was made in an account which the Page does not use any more is of no use.
+async fn created(
+    app: &App,
+    owner: i64,
+    page: PageRowId,
+    account: &str,
+    id: &str,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE meta_campaigns SET meta_campaign_id = $3, meta_created_at = $4, hold_until = 0
-         WHERE owner_id = $1 AND page_id = $2",
+         WHERE owner_id = $1 AND page_id = $2
+           AND EXISTS (SELECT 1 FROM pages WHERE id = $2 AND ad_account = $5)",
     )
     .bind(owner)
     .bind(page)
     .bind(id)
     .bind(app.clock.now())
+    .bind(account)
     .execute(app.db.writer())
     .await?;
     Ok(())
@@ -315,6 +324,37 @@ pub async fn prepare_everywhere(
     for page in workspaces::pages(app, ws).await? {
         if page.state == "active" {
             prepare(app, owner, name, &page).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A running campaign has people in line on a Page that became fit to send after the launch, or has
+/// another ad account since: no vehicle was made there yet.
+pub async fn prepare_lacking(
+    app: &App,
+    ws: WorkspaceId,
+    campaign: CampaignId,
+    name: &str,
+) -> anyhow::Result<()> {
+    let lacking: Vec<PageRowId> = sqlx::query_scalar(
+        "SELECT p.id FROM pages p
+         LEFT JOIN meta_campaigns v ON v.owner_id = $2 AND v.page_id = p.id
+         WHERE p.workspace_id = $1 AND p.state = 'active' AND p.disconnected_at IS NULL
+           AND p.ad_account IS NOT NULL AND p.ad_token_sealed IS NOT NULL
+           AND v.meta_campaign_id IS NULL AND v.problem IS NULL
+           AND COALESCE(v.hold_until, 0) <= $3
+           AND EXISTS (SELECT 1 FROM messages m WHERE m.campaign_id = $2
+                   AND m.campaign_id IS NOT NULL AND m.page_id = p.id AND m.status = 'queued')",
+    )
+    .bind(ws)
+    .bind(campaign)
+    .bind(app.clock.now())
+    .fetch_all(app.db.pool())
+    .await?;
+    for page in lacking {
+        if let Some(page) = workspaces::page(app, page).await? {
+            prepare(app, campaign.0, name, &page).await?;
         }
     }
     Ok(())

@@ -102,13 +102,32 @@ impl ApiError {
         self.names(2_300_035)
     }
 
+    /// The daily budget is used up; it comes back by itself.
+    pub fn is_daily_budget(&self) -> bool {
+        self.names(2_300_054)
+    }
+
+    /// Condemns one person, but is what a lost right on the Page or the token looks like, too
+    /// (facts/meta.md section 5).
+    pub fn is_suspicious(&self) -> bool {
+        self.names(2_300_004)
+            || self.identity() == 100 && matches!(self.subcode, None | Some(2_018_001))
+    }
+
     /// What it means, in a sentence for people.
     pub fn meaning(&self) -> &'static str {
         meaning(self.code, self.subcode)
     }
 
+    /// The one number by which it is known: the code, or a telling code that came in the subcode.
+    pub fn identity(&self) -> i64 {
+        self.subcode
+            .filter(|subcode| is_telling(*subcode) && !is_telling(self.code))
+            .unwrap_or(self.code)
+    }
+
     fn names(&self, code: i64) -> bool {
-        self.code == code || self.subcode == Some(code)
+        self.identity() == code
     }
 }
 
@@ -380,6 +399,12 @@ mod tests {
         assert_eq!(coded(10, Some(1_545_041)).class, Class::SkipRecipient);
         assert_eq!(coded(200, Some(2_018_300)).class, Class::RetryLater);
         assert_eq!(coded(1, Some(2_300_035)).retry_after, Some(43_200 * SECOND));
+        assert!(coded(100, Some(2_300_054)).is_daily_budget());
+        assert!(coded(100, Some(2_300_004)).is_suspicious());
+        assert!(coded(100, Some(2_018_001)).is_suspicious());
+        assert!(!coded(100, Some(2_300_037)).is_suspicious());
+        assert!(!coded(100, Some(2_018_047)).is_suspicious());
+        assert_eq!(coded(2_300_042, Some(77)).identity(), 2_300_042);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Messages on the wire: the standard channel (`POST /{page}/messages`) and the paid one
 //! (`POST act_{ad}/messages`). How a message is spelled stands in `wire`.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
@@ -9,6 +11,9 @@ use super::errors::ApiError;
 use super::read::text;
 use super::wire::{Channel, Wire};
 use super::{Client, Error, Usage, ad_account_segment};
+
+/// After this Meta has given up fetching, and the answer is lost.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A message ready to go: texts are rendered, links are ours already.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +155,7 @@ impl Client {
     }
 
     /// Uploads an image or video by its address for [`Outgoing::Stored`]; the id serves this Page
-    /// for 90 days.
+    /// for 90 days. Meta fetches it before it answers, a video for up to 75 seconds.
     pub async fn upload(
         &self,
         page_id: &str,
@@ -161,7 +166,8 @@ impl Client {
         let body = Upload {
             message: Wire::upload(video, url),
         };
-        let request = self.post(&[page_id, "message_attachments"])?.json(&body);
+        let request = self.post(&[page_id, "message_attachments"])?;
+        let request = request.json(&body).timeout(UPLOAD_TIMEOUT);
         let (answer, _): (Value, _) = self.request(request, token).await?;
         text(&answer, "attachment_id")
             .ok_or_else(|| Error::AnswerLost("no attachment_id in the answer".into()))

@@ -41,6 +41,8 @@ struct Held {
     token_seen_at: Option<Millis>,
     opted_in_at: Option<Millis>,
     opted_out_at: Option<Millis>,
+    /// Since when sends found the token unusable, if it was that.
+    token_refused_at: Option<Millis>,
 }
 
 impl<'a> Listed<'a> {
@@ -60,8 +62,8 @@ impl Held {
         self.opted_in_at.is_some() || self.opted_out_at.is_some()
     }
 
-    /// An eligible time that is over says as much as none.
-    fn differs(&self, listed: &Listed<'_>, now: Millis) -> bool {
+    /// An eligible time that is over says as much as none. `began`: when the reading began.
+    fn differs(&self, listed: &Listed<'_>, began: Millis, now: Millis) -> bool {
         let row = listed.row;
         let ahead = |at: Option<Millis>| at.filter(|at| *at > now);
         self.token.as_deref() != Some(&listed.token)
@@ -70,6 +72,7 @@ impl Held {
             || ahead(self.next_eligible_at) != ahead(row.next_eligible_at)
             || !listed.timezone.is_empty() && self.timezone.as_deref() != Some(&listed.timezone)
             || self.token_seen_at.is_none()
+            || row.enabled && self.token_refused_at.is_some_and(|at| at <= began)
     }
 }
 
@@ -117,7 +120,7 @@ async fn take_piece(
         seen.push(held.id);
         if one.row.enabled && !held.has_decided() {
             newcomers.push((Some(held.id), one));
-        } else if held.differs(one, now) {
+        } else if held.differs(one, began, now) {
             changes.insert(held.id, one);
         } else {
             changes.remove(&held.id);
@@ -201,7 +204,8 @@ async fn look_up(
     }
     let sql = format!(
         "SELECT s.id, s.psid, s.token, s.token_enabled, s.token_expires_at, s.next_eligible_at,
-             s.timezone, s.token_seen_at, s.opted_in_at, s.opted_out_at
+             s.timezone, s.token_seen_at, s.opted_in_at, s.opted_out_at,
+             CASE WHEN s.unreachable_reason = 'token' THEN s.unreachable_at END AS token_refused_at
          FROM (VALUES {list}) AS v CROSS JOIN subscribers s
          WHERE s.page_id = $1 AND s.{column} = v.column1"
     );
@@ -252,7 +256,8 @@ async fn welcome(
 }
 
 /// The fields of many people in one statement. A token that somebody got after the reading began
-/// stays, for the list may be older; and what was seen later stays seen.
+/// stays, for the list may be older; and what was seen later stays seen. A token that sends found
+/// unusable before the reading began, and that Meta lists as usable, is worth another try.
 async fn write(
     conn: &mut Conn,
     changes: &BTreeMap<SubscriberId, &Listed<'_>>,
@@ -279,7 +284,11 @@ async fn write(
              token_expires_at = COALESCE(v.column4, token_expires_at),
              next_eligible_at = v.column5,
              timezone = COALESCE(NULLIF(v.column6, ''), timezone),
-             token_seen_at = CASE WHEN token_seen_at > $1 THEN token_seen_at ELSE $1 END
+             token_seen_at = CASE WHEN token_seen_at > $1 THEN token_seen_at ELSE $1 END,
+             unreachable_at = CASE WHEN v.column3 = 1 AND unreachable_reason = 'token'
+                 AND unreachable_at <= $1 THEN NULL ELSE unreachable_at END,
+             unreachable_reason = CASE WHEN v.column3 = 1 AND unreachable_reason = 'token'
+                 AND unreachable_at <= $1 THEN NULL ELSE unreachable_reason END
          FROM (VALUES {values}) AS v
          WHERE id = v.column1 AND erased_at IS NULL
            AND NOT (COALESCE(token, v.column2) <> v.column2 AND COALESCE(token_seen_at, 0) > $1)"

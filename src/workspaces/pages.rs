@@ -124,6 +124,9 @@ async fn keep(
         .ad_token
         .map(|token| app.keys.seal(&ad_token_context(id), token.expose_secret()))
         .transpose()?;
+    if let Some(account) = &ad_account {
+        forget_other_account(&mut tx, id, account).await?;
+    }
     let now = app.clock.now();
     // Connecting again without an ad account keeps the one that was given before. Until Meta has
     // told the Page's name, the business's own stands for it.
@@ -163,6 +166,28 @@ async fn keep(
         .await?;
     tx.commit().await?;
     Ok(id)
+}
+
+/// What was made at Meta in another ad account cannot be used with this one: it is made anew, and
+/// what was wrong with the money there is wrong no more.
+async fn forget_other_account(
+    conn: &mut Conn,
+    page: PageRowId,
+    account: &str,
+) -> anyhow::Result<()> {
+    sqlx::query(
+        "UPDATE meta_campaigns SET meta_campaign_id = NULL, meta_created_at = NULL, \
+           probed_at = NULL, probing_until = 0, hold_until = 0, \
+           problem = CASE WHEN problem_kind = 'paused' THEN NULL ELSE problem END, \
+           problem_kind = CASE WHEN problem_kind = 'paused' THEN NULL ELSE problem_kind END \
+         WHERE page_id = $1 \
+           AND EXISTS (SELECT 1 FROM pages WHERE id = $1 AND ad_account <> $2)",
+    )
+    .bind(page)
+    .bind(account)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 fn refuse_foreign(known: Option<PageRef>, ws: WorkspaceId) -> anyhow::Result<()> {

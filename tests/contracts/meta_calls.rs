@@ -1,10 +1,13 @@
 //! Our Graph calls use only the paths and parameters of `edges.json`, and what becomes of a call
 //! is told apart.
 
-use pagecast::http_client::HttpClient;
+use std::time::Duration;
+
+use pagecast::http_client::{self, HttpClient};
 use pagecast::meta::{Button, Class, Client, Error, Outgoing, Settings, pages};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::fixture;
 use crate::recorder::{Call, Recorder};
@@ -280,4 +283,27 @@ async fn both_shapes_of_a_standard_answer_are_understood() {
         .send_standard("11", &token, "22", &text("Hi"), None)
         .await;
     assert_eq!(sent.unwrap().mid.as_deref(), Some("m.9"));
+}
+
+/// Answers every call after `wait`.
+async fn slow_server(wait: Duration) -> (String, JoinSet<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = axum::Router::new().fallback(move || async move {
+        tokio::time::sleep(wait).await;
+        r#"{"attachment_id":"3"}"#
+    });
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (url, server)
+}
+
+#[tokio::test]
+async fn an_upload_has_the_time_in_which_meta_fetches_a_video() {
+    // A second more than any other call may take.
+    let (url, _server) = slow_server(http_client::TOTAL_TIMEOUT + Duration::from_secs(1)).await;
+    let token = SecretString::from("tok");
+    let client = client(&url);
+    let uploaded = client.upload("11", &token, true, "https://s.example/v.mp4");
+    assert_eq!(uploaded.await.unwrap(), "3");
 }

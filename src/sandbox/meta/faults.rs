@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Meta;
 use super::events::EventShape;
+use super::graph::Refusal;
 use crate::sandbox::lock;
 
 /// "Too many calls", and what it says of when to come back.
@@ -61,6 +62,13 @@ impl Meta {
             .extend(std::iter::repeat_n((code, subcode), n));
     }
 
+    /// The next `n` uploads are refused with this error.
+    pub fn refuses_uploads(&self, code: i64, subcode: Option<i64>, n: usize) {
+        self.faults()
+            .refused_uploads
+            .extend(std::iter::repeat_n((code, subcode), n));
+    }
+
     /// Every call waits this long (in real time) before it is looked at.
     pub fn delays(&self, ms: u64) {
         self.faults().delay_ms = ms;
@@ -69,6 +77,13 @@ impl Meta {
     /// The next `n` accepted sends take effect, and the connection is closed without an answer.
     pub fn drops_answers(&self, n: u32) {
         self.faults().drop_answers = n;
+    }
+
+    /// The next `n` accepted sends take effect, and are answered with this error all the same.
+    pub fn errs_after_taking(&self, status: u16, code: i64, n: usize) {
+        self.faults()
+            .lies
+            .extend(std::iter::repeat_n((status, code), n));
     }
 
     /// Every webhook comes twice.
@@ -113,6 +128,12 @@ impl Meta {
 
     pub(super) fn since_start(&self) -> Duration {
         Instant::now().duration_since(self.inner.started)
+    }
+
+    pub(super) fn lie_due(&self) -> Option<Refusal> {
+        let (status, code) = self.faults().lies.pop_front()?;
+        let text = "An unknown error has occurred.";
+        Some(Refusal::new(code, text).status(status))
     }
 
     pub(super) fn drops_this_answer(&self) -> bool {

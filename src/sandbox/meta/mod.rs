@@ -340,7 +340,8 @@ async fn graph_api(
     if is_send && answer.is_ok() && meta.drops_this_answer() {
         return broken_off();
     }
-    match answer {
+    let lie = || is_send.then(|| meta.lie_due()).flatten();
+    match answer.and_then(|value| lie().map_or(Ok(value), Err)) {
         Ok(value) => graph::respond(200, &value, &usage),
         Err(refusal) => graph::respond(refusal.status, &refusal.body(&trace), &usage),
     }

@@ -196,6 +196,11 @@ impl Meta {
         self.page_call(page_id, caller)?;
         call.only(&["message", "platform"])?;
         call.object("message")?;
+        if let Some((code, subcode)) = self.faults().refused_uploads.pop_front() {
+            let mut refusal = Refusal::new(code, format!("(#{code}) Refused by order"));
+            refusal.subcode = subcode;
+            return Err(refusal);
+        }
         let id = self
             .inner
             .world

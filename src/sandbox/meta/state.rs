@@ -155,10 +155,13 @@ impl Human {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) refusals: VecDeque<(i64, Option<i64>)>,
+    pub(super) refused_uploads: VecDeque<(i64, Option<i64>)>,
     pub(super) throttles: VecDeque<Throttle>,
     pub(super) times_calls: bool,
     pub(super) delay_ms: u64,
     pub(super) drop_answers: u32,
+    /// Errors that are answered to sends which took effect.
+    pub(super) lies: VecDeque<(u16, i64)>,
     pub(super) silent: bool,
     pub(super) down: bool,
     /// Overrides what the usage headers say.

@@ -158,7 +158,8 @@ pub(super) async fn get_automation(
 
 /// Change an automation
 ///
-/// What is absent stays as it is. Runs under way go on by the new steps; turned off, they end.
+/// What is absent stays as it is. Runs under way go on by the new steps; turned off, they end. Turned
+/// on (also where it is on), it tries again what Meta had stopped.
 #[utoipa::path(patch, path = "/automations/{id}", tag = "Automations",
     params(("id" = String, Path)), request_body = AutomationPatch,
     responses((status = 200, description = "The automation.", body = Automation)))]

@@ -38,7 +38,7 @@ pub(super) fn router() -> Router<Web> {
 #[serde(default)]
 struct Switch {
     status: String,
-    /// `list`: the switch was pressed in the list.
+    /// `list`: the switch was pressed in the list; `stopped`: it is on and shall try again.
     back: String,
 }
 
@@ -62,7 +62,11 @@ async fn switch(
             } else {
                 &path
             };
-            let toast = if on { "is on" } else { "is off" };
+            let toast = match (on, switch.back.as_str()) {
+                (true, "stopped") => "tries again",
+                (true, _) => "is on",
+                (false, _) => "is off",
+            };
             Ok(see_other_saying(
                 back,
                 &format!("“{}” {toast}", automation.name),

@@ -24,6 +24,8 @@ struct Report {
     id: String,
     name: String,
     status: String,
+    /// Why it stands still, if it does.
+    stopped: Option<String>,
     made: String,
     changed: Option<String>,
     all: String,
@@ -64,7 +66,10 @@ pub(super) async fn show(
         Trigger::KlaviyoFlow { event } => Some(flow_setup(&web.app, ws, event).await?),
         _ => None,
     };
-    page(&view(&session, &automation, &figures, flow))
+    let stopped = analytics::stopped(&web.app, ws, Some(automation.id)).await?;
+    let mut report = view(&session, &automation, &figures, flow);
+    report.stopped = stopped.into_iter().next().map(|stopped| stopped.words);
+    page(&report)
 }
 
 fn view(
@@ -79,6 +84,7 @@ fn view(
         id: automation.id.to_string(),
         name: automation.name.clone(),
         status: automation.status.clone(),
+        stopped: None,
         made: f.time(automation.created_at),
         changed: (automation.updated_at > automation.created_at)
             .then(|| f.time(automation.updated_at)),
@@ -253,6 +259,16 @@ mod tests {
         let (before, dialog) = html.split_once("<dialog").unwrap();
         assert!(!before.contains("/delete\""));
         assert!(dialog.contains("/delete\""));
+    }
+
+    #[test]
+    fn one_that_stands_still_says_why_and_can_be_tried_again() {
+        let mut report = view(&session(), &automation(), &Figures::default(), None);
+        report.stopped = Some("Campaign budget reached. Mend it at Meta, then try again.".into());
+        let html = html(&report);
+        clean(&html);
+        assert!(html.contains("Campaign budget reached."));
+        assert!(html.contains(">Try again</button>"));
     }
 
     #[test]
