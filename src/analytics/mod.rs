@@ -5,6 +5,7 @@ mod days;
 mod log;
 mod needs;
 mod overview;
+mod set_up;
 
 pub use campaign::{
     Figures, LinkClicks, Revenue, automation, automations, campaign, campaign_links, campaigns,
@@ -12,3 +13,4 @@ pub use campaign::{
 pub use log::{LogEntry, LogFilter, attempts, automation_log, campaign_log, subscriber_log};
 pub use needs::{Needs, needs};
 pub use overview::{Change, Day, Overview, overview};
+pub use set_up::{Done, set_up};

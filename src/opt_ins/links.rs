@@ -227,7 +227,7 @@ async fn insert(
 }
 
 /// Who writes, what, how often, and how to stop.
-fn default_consent_text(page: &str) -> String {
+pub fn default_consent_text(page: &str) -> String {
     format!(
         "Yes, send me offers and news from {page} on Messenger, at most one message a day. I can \
          write STOP at any time."

@@ -2,6 +2,7 @@
 //! their row, tokens that only we check are kept as hashes.
 
 mod access;
+mod guide;
 mod installs;
 mod klaviyo;
 mod pages;
@@ -13,6 +14,7 @@ pub use access::{
     ApiToken, LoginLink, authenticate, create_token, login_link, open_login, revoke_token, session,
     sign_out, tokens,
 };
+pub use guide::{Guide, Skippable, guide, leave_guide, opt_in_is_placed, resume_guide, skip_step};
 pub use installs::{OpenError, Opening, open_shop};
 pub use klaviyo::{
     KlaviyoSecret, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,

@@ -20,4 +20,5 @@ mod main_job;
 mod proxy;
 mod replay;
 mod resync;
+mod set_up;
 mod shop_tokens;

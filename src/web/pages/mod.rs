@@ -33,6 +33,7 @@ mod listing;
 mod orders;
 mod overview;
 
+mod set_up;
 mod settings;
 mod sign_in;
 mod subscribers;
@@ -52,6 +53,7 @@ pub fn router(web: &Web) -> Router<Web> {
     let pages = Router::new()
         .merge(sign_in::router())
         .merge(overview::router())
+        .merge(set_up::router())
         .merge(campaigns::router())
         .merge(campaign_edit::router())
         .merge(campaign_report::router())
