@@ -4,6 +4,10 @@ use crate::app::App;
 use crate::store::ids::WorkspaceId;
 
 /// What is there already.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says of one thing whether it is there; none depends on another"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     pub shop: bool,
