@@ -42,6 +42,8 @@ impl Channel {
 /// Why a message is not sent at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
+    /// The app was removed from the shop.
+    Removed,
     NoConsent,
     OptedOut,
     Erased,
@@ -59,6 +61,7 @@ pub enum Reason {
 impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Removed => "app_removed",
             Self::NoConsent => "no_consent",
             Self::OptedOut => "opted_out",
             Self::Erased => "erased",
@@ -107,6 +110,8 @@ pub struct Person {
 /// What is known about the message and its sender.
 #[derive(Clone, Debug)]
 pub struct Circumstances<'a> {
+    /// The merchant removed the app from the shop.
+    pub is_removed: bool,
     pub kind: MessageKind,
     /// `None` = whichever fits.
     pub channel: Option<Channel>,
@@ -140,6 +145,9 @@ pub fn decide(person: &Person, about: &Circumstances<'_>, now: Millis) -> Decisi
     let window_open = person.window_open(now);
     if person.erased_at.is_some() {
         return Never(Reason::Erased);
+    }
+    if about.is_removed {
+        return Never(Reason::Removed);
     }
     if about.expires_at.is_some_and(|at| now > at) {
         return Never(Reason::Expired);

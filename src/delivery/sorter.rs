@@ -61,7 +61,8 @@ impl Sorter<'_> {
             return Ok(());
         };
         let channel = if settling {
-            if row.opted_out_at.is_some() || row.erased_at.is_some() || row.token.is_none() {
+            let is_over = row.opted_out_at.is_some() || row.erased_at.is_some();
+            if is_over || row.token.is_none() || self.workspace.is_removed {
                 self.given_up.push(key);
                 return Ok(());
             }
@@ -196,6 +197,7 @@ impl Sorter<'_> {
         let paid_available = self.page.ad_account.is_some() && self.page.ad_token.is_some();
         let quiet = self.workspace.quiet_hours.as_ref();
         let about = Circumstances {
+            is_removed: self.workspace.is_removed,
             kind,
             channel: match self.campaign {
                 None if kind != MessageKind::Test => None,

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod auth;
+pub mod billing;
 pub mod graphql;
 pub mod money;
 pub mod payloads;

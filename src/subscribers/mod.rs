@@ -3,14 +3,13 @@
 mod consent;
 mod customers;
 mod leavers;
-mod privacy;
+pub mod privacy;
 mod search;
 mod tags;
 
 pub use consent::{Consent, Means, OptIn, ledger, opt_in, opt_out, token_ended, token_moved};
 pub use customers::{Known, customer, link_customer, recognise, save_customer};
 pub use leavers::opt_out_all;
-pub use privacy::{erase_customer, erase_shop, export_customer};
 pub use search::{Filter, Status, Subscriber, find, key_names, list};
 pub use tags::{tag, tags, tags_of};
 

@@ -49,8 +49,10 @@ pub(super) async fn apply(
         }
         "customers/delete" => {
             let customer = Customer::parse(&delivery.body).map_err(Trouble::unreadable)?;
-            subscribers::erase_customer(app, conn, shop.workspace, &known(&customer)).await?;
+            let (ws, demand) = (shop.workspace, privacy::demand(delivery));
+            subscribers::privacy::erase(app, conn, ws, demand, known(&customer), &[]).await?;
             done.forget = true;
+            done.erasure = true;
         }
         "customers/create" | "customers/update" | "customers/enable" | "customers/disable" => {
             let customer = Customer::parse(&delivery.body).map_err(Trouble::unreadable)?;
@@ -59,7 +61,9 @@ pub(super) async fn apply(
         }
         "app/uninstalled" => {
             let at = delivery.triggered_at.unwrap_or(delivery.received_at);
-            if !workspaces::shop_uninstalled(conn, shop.id, at).await? {
+            if workspaces::shop_uninstalled(conn, shop.id, at).await? {
+                privacy::removed(app, conn, &shop).await?;
+            } else {
                 done.remark = Some(
                     "The app was installed again since this notice; nothing was done.".to_owned(),
                 );
@@ -69,6 +73,9 @@ pub(super) async fn apply(
             let scopes = ScopesUpdate::parse(&delivery.body).map_err(Trouble::unreadable)?;
             let at = delivery.triggered_at.unwrap_or(delivery.received_at);
             workspaces::shop_scopes_changed(conn, shop.id, &scopes.current, at).await?;
+        }
+        "app_subscriptions/update" => {
+            workspaces::plan_changed(conn, shop.workspace, app.clock.now()).await?;
         }
         "products/update" => {
             let product = Product::parse(&delivery.body).map_err(Trouble::unreadable)?;

@@ -2,10 +2,13 @@
 //! their row, tokens that only we check are kept as hashes.
 
 mod access;
+pub mod audit;
 mod guide;
 mod installs;
 mod klaviyo;
 mod pages;
+mod plan;
+mod retention;
 mod set_up;
 mod shop_tokens;
 mod shops;
@@ -24,6 +27,8 @@ pub use pages::{
     ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, page_needs_reconnect,
     page_unblocked, pages,
 };
+pub use plan::{PLANS, Plan, Standing, plan, plan_changed, plan_named, plan_read, read_plans_due};
+pub use retention::{Retention, retention, save_retention, to_prune};
 pub use set_up::set_up_due;
 pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};
 pub use shops::{
@@ -51,7 +56,17 @@ pub struct Workspace {
     pub cap_hours: i64,
     /// Days after a click in which an order counts.
     pub attribution_window_days: i64,
+    /// The app was removed from the shop: nothing is sent until it is back.
+    pub is_removed: bool,
 }
+
+/// Columns of a [`Workspace`].
+const COLUMNS: &str = "id, name, timezone, quiet_start, quiet_end, cap_hours, \
+    attribution_window_days, \
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM shops WHERE workspace_id = workspaces.id) \
+          AND NOT EXISTS (SELECT 1 FROM shops WHERE workspace_id = workspaces.id \
+                            AND uninstalled_at IS NULL) \
+         THEN 1 ELSE 0 END AS BIGINT) AS is_removed";
 
 /// Makes a workspace and the key for its Klaviyo flow webhooks.
 pub async fn create(app: &App, name: &str) -> anyhow::Result<WorkspaceId> {
@@ -85,24 +100,20 @@ async fn insert(app: &App, conn: &mut Conn, name: &str) -> anyhow::Result<Worksp
 }
 
 pub async fn find(app: &App, id: WorkspaceId) -> anyhow::Result<Option<Workspace>> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT id, name, timezone, quiet_start, quiet_end, cap_hours, attribution_window_days \
-         FROM workspaces WHERE id = $1",
-    )
-    .bind(id)
-    .fetch_optional(app.db.pool())
-    .await?;
+    let sql = format!("SELECT {COLUMNS} FROM workspaces WHERE id = $1");
+    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(id)
+        .fetch_optional(app.db.pool())
+        .await?;
     Ok(row.map(Workspace::from))
 }
 
 /// All workspaces, for sweeps and the operator.
 pub async fn all(app: &App) -> anyhow::Result<Vec<Workspace>> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, name, timezone, quiet_start, quiet_end, cap_hours, attribution_window_days \
-         FROM workspaces ORDER BY id",
-    )
-    .fetch_all(app.db.pool())
-    .await?;
+    let sql = format!("SELECT {COLUMNS} FROM workspaces ORDER BY id");
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .fetch_all(app.db.pool())
+        .await?;
     Ok(rows.into_iter().map(Workspace::from).collect())
 }
 
@@ -148,6 +159,7 @@ struct Row {
     quiet_end: Option<String>,
     cap_hours: i64,
     attribution_window_days: i64,
+    is_removed: i64,
 }
 
 impl From<Row> for Workspace {
@@ -159,6 +171,7 @@ impl From<Row> for Workspace {
             quiet_hours: row.quiet_start.zip(row.quiet_end),
             cap_hours: row.cap_hours,
             attribution_window_days: row.attribution_window_days,
+            is_removed: row.is_removed == 1,
         }
     }
 }

@@ -17,6 +17,8 @@ mod faults;
 mod inbox;
 mod leaving;
 mod main_job;
+mod plans;
+mod privacy;
 mod proxy;
 mod replay;
 mod resync;

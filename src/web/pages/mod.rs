@@ -32,6 +32,8 @@ mod links;
 mod listing;
 mod orders;
 mod overview;
+mod plan;
+mod privacy;
 
 mod set_up;
 mod settings;
@@ -65,6 +67,8 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(webhooks::router())
         .merge(connections::router())
         .merge(settings::router())
+        .merge(privacy::router())
+        .merge(plan::router())
         .route("/app/", get(async || Redirect::permanent("/app")))
         .route("/app/{*unknown}", any(async || error::Error::NotFound))
         .layer(CatchPanicLayer::custom(panicked))
