@@ -16,7 +16,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::links::Recorder;
 use crate::queue::Queue;
 use crate::store::Database;
 use crate::telemetry::{self, Reader};
@@ -71,10 +70,7 @@ pub async fn serve(app: &App, role: Role, listener: TcpListener) -> anyhow::Resu
     telemetry::metrics();
     let router = match role {
         Role::Worker => ops::router::<App>().with_state(app.clone()),
-        Role::All | Role::Web => web::router(Web {
-            app: app.clone(),
-            clicks: Recorder::start(app),
-        }),
+        Role::All | Role::Web => web::router(Web::start(app)),
     };
     if role != Role::Web {
         worker::start(app);

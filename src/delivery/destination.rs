@@ -1,19 +1,70 @@
-//! Where a link of a message leads.
+//! Where the links of a message lead.
 
-use super::content::{Body, Content, Message};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::content::{Body, Content};
 use crate::app::App;
+use crate::clock::Millis;
 use crate::links::Tags;
 use crate::store::Conn;
-use crate::store::ids::{AutomationId, CampaignId, MessageKey, WorkspaceId};
+use crate::store::ids::{AutomationId, CampaignId, MessageKey, OriginId, WorkspaceId};
 
-/// Where a link of a message leads, and for whose report.
+/// How long a campaign's content is kept: it does not change once it is sent, it only goes.
+const KEPT: Millis = 60_000;
+/// Campaigns kept at once.
+const CAMPAIGNS: usize = 1_000;
+
+/// Where the links of a message lead, in their order, and for whose report.
 #[derive(Clone, Debug)]
 pub struct Destination {
     pub workspace: WorkspaceId,
     pub campaign: Option<CampaignId>,
     pub automation: Option<AutomationId>,
-    pub url: String,
+    pub urls: Vec<String>,
     pub tags: Tags,
+}
+
+/// Reads destinations. A campaign's messages share theirs, so the clicks on it ask the database
+/// once a minute and not once each.
+#[derive(Clone, Debug, Default)]
+pub struct Destinations(Arc<Mutex<HashMap<OriginId, (Millis, Arc<Destination>)>>>);
+
+impl Destinations {
+    /// `None` when there is no such message (any more). The caller has verified that we made the
+    /// code which names the message: of a campaign that is kept, nobody looks whether it was sent.
+    pub async fn find(
+        &self,
+        app: &App,
+        message: MessageKey,
+    ) -> anyhow::Result<Option<Arc<Destination>>> {
+        let now = app.clock.now();
+        if let Some(kept) = self.kept(message.origin, now) {
+            return Ok(Some(kept));
+        }
+        let Some((found, is_shared)) = read(app, message).await? else {
+            return Ok(None);
+        };
+        let found = Arc::new(found);
+        if is_shared {
+            self.keep(message.origin, &found, now);
+        }
+        Ok(Some(found))
+    }
+
+    fn kept(&self, origin: OriginId, now: Millis) -> Option<Arc<Destination>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, found) = kept.get(&origin)?;
+        (now.abs_diff(*at) < KEPT.unsigned_abs()).then(|| found.clone())
+    }
+
+    fn keep(&self, origin: OriginId, found: &Arc<Destination>, now: Millis) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= CAMPAIGNS {
+            kept.clear();
+        }
+        kept.insert(origin, (now, found.clone()));
+    }
 }
 
 /// A campaign's content, as its rows share it.
@@ -50,13 +101,8 @@ pub(super) async fn read_campaign(
         .transpose()
 }
 
-/// Where link number `link` of the message leads; `None` when there is no such message or link
-/// (any more).
-pub async fn destination(
-    app: &App,
-    message: MessageKey,
-    link: u8,
-) -> anyhow::Result<Option<Destination>> {
+/// The destination, and whether all messages of its campaign share it.
+async fn read(app: &App, message: MessageKey) -> anyhow::Result<Option<(Destination, bool)>> {
     type Row = (
         WorkspaceId,
         Option<CampaignId>,
@@ -74,6 +120,7 @@ pub async fn destination(
     let Some((workspace, campaign, automation, content)) = row else {
         return Ok(None);
     };
+    let is_shared = content.is_none();
     let content = match (content, campaign) {
         (Some(content), _) => serde_json::from_str(&content)?,
         (None, Some(id)) => {
@@ -92,14 +139,12 @@ pub async fn destination(
     else {
         return Ok(None);
     };
-    let url = Message::urls(&body)
-        .get(usize::from(link))
-        .map(|url| (*url).to_owned());
-    Ok(url.map(|url| Destination {
+    let destination = Destination {
         workspace,
         campaign,
         automation,
-        url,
+        urls: body.urls().into_iter().map(str::to_owned).collect(),
         tags,
-    }))
+    };
+    Ok(Some((destination, is_shared)))
 }

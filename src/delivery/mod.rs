@@ -27,7 +27,7 @@ mod speak;
 
 pub use batch::SETTLE_BEFORE;
 pub use content::{Content, Message};
-pub use destination::{Destination, destination};
+pub use destination::{Destination, Destinations};
 pub use enqueue::{MessageKind, NewMessage, enqueue, enqueue_test};
 pub use limits::Problem;
 pub use policy::Channel;

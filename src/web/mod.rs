@@ -11,6 +11,7 @@ mod qr;
 use axum::Router;
 
 use crate::app::App;
+use crate::delivery::Destinations;
 use crate::links::Recorder;
 
 /// What handlers reach.
@@ -18,6 +19,18 @@ use crate::links::Recorder;
 pub struct Web {
     pub app: App,
     pub clicks: Recorder,
+    pub destinations: Destinations,
+}
+
+impl Web {
+    /// Starts what works behind the answers.
+    pub fn start(app: &App) -> Self {
+        Self {
+            app: app.clone(),
+            clicks: Recorder::start(app),
+            destinations: Destinations::default(),
+        }
+    }
 }
 
 /// Every path we answer.

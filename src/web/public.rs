@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::app::App;
-use crate::delivery;
 use crate::links::{self, Click};
 use crate::opt_ins::{self, Link};
 use crate::web::{Web, qr};
@@ -62,15 +61,18 @@ async fn click(
     let Some((message, link)) = links::parse_code(&app.keys, &code) else {
         return gone();
     };
-    let found = match delivery::destination(app, message, link).await {
+    let found = match web.destinations.find(app, message).await {
         Ok(found) => found,
         Err(error) => return trouble(&error),
     };
-    let Some(found) = found else {
+    let url = found
+        .as_ref()
+        .and_then(|found| Some((found, found.urls.get(usize::from(link))?)));
+    let Some((found, url)) = url else {
         return gone();
     };
     let id = app.ids.next();
-    let Ok(location) = HeaderValue::from_str(&links::tag(&found.url, &found.tags, id)) else {
+    let Ok(location) = HeaderValue::from_str(&links::tag(url, &found.tags, id)) else {
         return gone();
     };
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());

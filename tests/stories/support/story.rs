@@ -74,11 +74,9 @@ impl Story {
         let db = Database::connect(&config.database_url).await.unwrap();
         db.migrate().await.unwrap();
         let app = App::new(config, clock.clone(), db, Queue::silent()).unwrap();
-        let clicks = Recorder::start(&app);
-        let router = web::router(Web {
-            app: app.clone(),
-            clicks: clicks.clone(),
-        });
+        let web = Web::start(&app);
+        let clicks = web.clicks.clone();
+        let router = web::router(web);
         app.spawn(async move {
             let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
             let _ = axum::serve(listener, service).await;

@@ -18,7 +18,6 @@ use super::document::document;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::links::Recorder;
 use crate::queue::Queue;
 use crate::store::Database;
 use crate::store::ids::WorkspaceId;
@@ -65,10 +64,7 @@ impl Caller {
         let app = App::new(config.unwrap(), clock, db, Queue::silent()).unwrap();
         let workspace = workspaces::create(&app, "Harbour Coffee").await.unwrap();
         let token = workspaces::create_token(&app, workspace, "test").await;
-        let web = Web {
-            app: app.clone(),
-            clicks: Recorder::start(&app),
-        };
+        let web = Web::start(&app);
         Self {
             router: api::router(&web).with_state(web),
             app,
