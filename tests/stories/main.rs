@@ -24,3 +24,4 @@ mod replay;
 mod resync;
 mod set_up;
 mod shop_tokens;
+mod vitals;
