@@ -27,6 +27,8 @@ pub struct App {
     pub ids: Ids,
     pub keys: Keys,
     pub queue: Queue,
+    /// The way out to addresses that are no platform's.
+    pub http: HttpClient,
     pub meta: meta::Client,
     pub shopify: shopify::Client,
     pub klaviyo: klaviyo::Client,
@@ -109,7 +111,7 @@ impl App {
             },
         );
         let klaviyo = klaviyo::Client::new(
-            http,
+            http.clone(),
             klaviyo::Settings {
                 api_url: config.klaviyo.api_url.clone(),
                 client_id: config.klaviyo.client_id.clone(),
@@ -125,6 +127,7 @@ impl App {
             chance,
             db,
             queue,
+            http,
             meta,
             shopify,
             klaviyo,

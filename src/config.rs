@@ -1,12 +1,20 @@
 //! Configuration, from the environment only. Each variable is documented on the field it fills; a
 //! bad value names itself and stops the start.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 use url::Url;
+
+/// The names of `META_LOGIN_CONFIG_IDS`: `asset` (a person's own token; Page and ad account of any
+/// owner), `partner` (our ad account pays), `people` (agencies sign in), and one for each optional
+/// feature.
+pub const LOGIN_CONFIGS: [&str; 8] = [
+    "asset", "partner", "people", "leads", "comments", "posts", "ads", "utility",
+];
 
 /// Everything the environment decides.
 #[derive(Clone, Debug)]
@@ -51,8 +59,17 @@ pub struct Meta {
     pub app_secret: Option<SecretString>,
     /// `META_VERIFY_TOKEN`: what we told Meta to say in the webhook handshake.
     pub verify_token: Option<SecretString>,
-    /// `META_LOGIN_CONFIG_ID`: the Facebook Login for Business configuration.
+    /// `META_LOGIN_CONFIG_ID`: the Facebook Login for Business configuration with which a business
+    /// portfolio connects its Page and ad account (a system user's token).
     pub login_config_id: Option<String>,
+    /// `META_LOGIN_CONFIG_IDS`: further configurations as `name=id`, comma-separated; see
+    /// [`LOGIN_CONFIGS`]. What is not named here is not offered.
+    pub login_configs: BTreeMap<String, String>,
+    /// `META_PARTNER_AD_ACCOUNT`: our own ad account (`act_…`), for merchants whose messages we pay.
+    pub partner_ad_account: Option<String>,
+    /// `META_ACCOUNTS_URL`: `https://api.facebook.com` by default; where a Page is joined to our ad
+    /// account.
+    pub accounts_url: String,
     /// `META_GRAPH_URL`: `https://graph.facebook.com` by default.
     pub graph_url: String,
     /// `META_GRAPH_VERSION`: `v26.0` by default.
@@ -126,6 +143,9 @@ impl Config {
                 app_secret: secret("META_APP_SECRET"),
                 verify_token: secret("META_VERIFY_TOKEN"),
                 login_config_id: get("META_LOGIN_CONFIG_ID"),
+                login_configs: login_configs(get("META_LOGIN_CONFIG_IDS"))?,
+                partner_ad_account: get("META_PARTNER_AD_ACCOUNT"),
+                accounts_url: address("META_ACCOUNTS_URL", "https://api.facebook.com")?,
                 graph_url: address("META_GRAPH_URL", "https://graph.facebook.com")?,
                 graph_version: graph_version(get("META_GRAPH_VERSION"))?,
                 login_url: address("META_LOGIN_URL", "https://www.facebook.com")?,
@@ -230,6 +250,26 @@ fn graph_version(value: Option<String>) -> Result<String, Error> {
     Ok(text)
 }
 
+fn login_configs(value: Option<String>) -> Result<BTreeMap<String, String>, Error> {
+    let mut configs = BTreeMap::new();
+    for pair in split(&value.unwrap_or_default()) {
+        let named = pair
+            .split_once('=')
+            .map(|(name, id)| (name.trim(), id.trim()));
+        match named {
+            Some((name, id)) if LOGIN_CONFIGS.contains(&name) && !id.is_empty() => {
+                configs.insert(name.to_owned(), id.to_owned());
+            }
+            _ => {
+                let names = LOGIN_CONFIGS.join(", ");
+                let problem = format!("write pairs as asset=1234567890; the names are {names}");
+                return Err(bad("META_LOGIN_CONFIG_IDS", &problem));
+            }
+        }
+    }
+    Ok(configs)
+}
+
 fn warm_up(value: Option<String>) -> Result<i64, Error> {
     let Some(text) = value else {
         return Ok(3_600_000);
@@ -278,6 +318,8 @@ mod tests {
             ("SHOPIFY_APP_HANDLE", "My App"),
             ("META_GRAPH_VERSION", "26"),
             ("META_WARM_UP_SECONDS", "soon"),
+            ("META_LOGIN_CONFIG_IDS", "leads"),
+            ("META_LOGIN_CONFIG_IDS", "magic=1"),
             ("META_GRAPH_URL", "ftp://x"),
             ("KLAVIYO_API_URL", "x"),
             ("LOG_FORMAT", "xml"),

@@ -2,6 +2,7 @@
 
 mod campaign;
 mod days;
+mod glance;
 mod log;
 mod needs;
 mod overview;
@@ -10,6 +11,7 @@ mod set_up;
 pub use campaign::{
     Figures, LinkClicks, Revenue, automation, automations, campaign, campaign_links, campaigns,
 };
+pub use glance::{Glance, glance};
 pub use log::{LogEntry, LogFilter, attempts, automation_log, campaign_log, subscriber_log};
 pub use needs::{Needs, needs};
 pub use overview::{Change, Day, Overview, overview};

@@ -218,16 +218,27 @@ async fn complete_checkout(
     order: &Kept,
     cart_token: Option<&str>,
 ) -> anyhow::Result<()> {
-    sqlx::query(
-        "UPDATE checkouts SET completed_at = $1
-         WHERE workspace_id = $2 AND (token = $3 OR cart_token = $4) AND completed_at IS NULL",
-    )
-    .bind(order.ordered_at)
-    .bind(order.workspace_id)
-    .bind(&order.checkout_token)
-    .bind(cart_token)
-    .execute(conn)
-    .await?;
+    for (sql, token) in [
+        (
+            "UPDATE checkouts SET completed_at = $1
+             WHERE workspace_id = $2 AND token = $3 AND completed_at IS NULL",
+            order.checkout_token.as_deref(),
+        ),
+        (
+            "UPDATE checkouts SET completed_at = $1
+             WHERE workspace_id = $2 AND cart_token = $3 AND cart_token IS NOT NULL
+               AND completed_at IS NULL",
+            cart_token,
+        ),
+    ] {
+        let Some(token) = token else { continue };
+        sqlx::query(sql)
+            .bind(order.ordered_at)
+            .bind(order.workspace_id)
+            .bind(token)
+            .execute(&mut *conn)
+            .await?;
+    }
     Ok(())
 }
 

@@ -169,7 +169,8 @@ async fn touches_of(
          FROM clicks c
          LEFT JOIN campaigns p ON p.id = c.campaign_id AND p.workspace_id = c.workspace_id
          LEFT JOIN automations a ON a.id = c.automation_id AND a.workspace_id = c.workspace_id
-         WHERE c.workspace_id = $1 AND c.at >= $2 AND c.at <= $3 AND c.subscriber_id IN {}
+         -- By the person, not by all clicks of the window.
+         WHERE +c.workspace_id = $1 AND c.at >= $2 AND c.at <= $3 AND c.subscriber_id IN {}
          ORDER BY c.at DESC LIMIT $4",
         placeholders(5, 1, subscribers.len())
     );

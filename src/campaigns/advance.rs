@@ -185,7 +185,7 @@ async fn groups_ready(app: &App, campaign: &Campaign, now: Millis) -> anyhow::Re
 async fn launch(app: &App, campaign: &Campaign, pages: &[Page]) -> anyhow::Result<()> {
     let now = app.clock.now();
     let id = campaign.id.0;
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_long().await?;
     let started = sqlx::query(
         "UPDATE campaigns SET status = 'running', launched_at = $3, attention = NULL,
              updated_at = $3
@@ -247,7 +247,8 @@ async fn note_audience(tx: &mut Tx, campaign: &Campaign, people: u64) -> anyhow:
     let held_out: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM messages
          WHERE workspace_id = $1 AND campaign_id = $2 AND campaign_id IS NOT NULL
-           AND status = 'skipped'",
+           -- The words of the index messages_campaign_rest.
+           AND status NOT IN ('queued', 'sending', 'sent') AND status = 'skipped'",
     )
     .bind(campaign.workspace)
     .bind(campaign.id)
@@ -289,8 +290,8 @@ async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
              OR EXISTS (SELECT 1 FROM messages
                  WHERE status = 'sending' AND lease_until > 0 AND campaign_id = $1)
              OR EXISTS (SELECT 1 FROM messages
-                 WHERE status = 'unknown' AND reason = 'answer_lost'
-                   AND (started_at > $2 OR channel = 'marketing_message' AND started_at > $3)
+                 WHERE status = 'unknown' AND reason = 'answer_lost' AND started_at > $3
+                   AND (started_at > $2 OR channel = 'marketing_message')
                    AND campaign_id = $1)",
     )
     .bind(campaign.id)

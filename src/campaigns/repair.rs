@@ -18,7 +18,7 @@ pub async fn repair(
 ) -> Result<(Campaign, u64), Error> {
     let campaign = find(app, ws, id).await?;
     let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_long().await?;
     // The campaign first: whoever is about to finish it must see that it has moved.
     let moved = sqlx::query(
         "UPDATE campaigns SET status = 'running', paused_at = NULL, finished_at = NULL,

@@ -106,6 +106,10 @@ fn configuration(report: &mut Report, config: &Config) {
             config.meta.verify_token.is_none(),
             "META_VERIFY_TOKEN is not set: Meta cannot subscribe to this server.",
         ),
+        (
+            config.meta.login_config_id.is_none(),
+            "META_LOGIN_CONFIG_ID is not set: Pages are connected with `pagecast connect page` only.",
+        ),
     ];
     for (_, what) in missing.iter().filter(|(is_missing, _)| *is_missing) {
         report.warn(what, "Copy it from the app's settings.");

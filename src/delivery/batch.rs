@@ -70,6 +70,8 @@ pub(super) struct Work {
     /// A second try of something that may have arrived.
     pub settling: bool,
     pub lease_until: Millis,
+    /// When the call to Meta began: before this nobody can have got it.
+    pub called_at: Millis,
     /// The day's marketing message, if this one takes it.
     pub reserved: Option<Reserved>,
 }

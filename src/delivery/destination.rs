@@ -28,7 +28,10 @@ pub struct Destination {
 /// Reads destinations. A campaign's messages share theirs, so the clicks on it ask the database
 /// once a minute and not once each.
 #[derive(Clone, Debug, Default)]
-pub struct Destinations(Arc<Mutex<HashMap<OriginId, (Millis, Arc<Destination>)>>>);
+pub struct Destinations(Arc<Mutex<Kept>>);
+
+/// By what caused the messages, since when.
+type Kept = HashMap<OriginId, (Millis, Arc<Destination>)>;
 
 impl Destinations {
     /// `None` when there is no such message (any more). The caller has verified that we made the

@@ -12,6 +12,7 @@ pub mod warm_up;
 
 mod batch;
 mod destination;
+mod disconnected;
 mod enqueue;
 mod leases;
 mod outcome;

@@ -67,17 +67,11 @@ async fn write(
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let mut changes = Changes::default();
-    sent(app, &mut tx, page, done, now, &mut changes).await?;
+    sent(app, &mut tx, page, done, &mut changes).await?;
     for (work, spoken) in done {
         let is_ours = match &spoken.outcome {
             Outcome::Sent { .. } => true,
-            other => {
-                let ended = one(app, &mut tx, workspace, work, spoken, other, now).await?;
-                if let Some(message) = &ended {
-                    changes.came(message);
-                }
-                ended.is_some()
-            }
+            other => one(app, &mut tx, workspace, work, spoken, other, &mut changes).await?,
         };
         if is_ours {
             release(&mut tx, work, spoken).await?;
@@ -143,13 +137,14 @@ async fn sent(
     conn: &mut Conn,
     page: &Page,
     done: &[(Work, Spoken)],
-    now: Millis,
     changes: &mut Changes,
 ) -> anyhow::Result<()> {
     let rows: Vec<_> = done
         .iter()
         .filter_map(|(work, spoken)| match &spoken.outcome {
-            Outcome::Sent { mid, tracking_id } => Some((work.key, mid, tracking_id)),
+            Outcome::Sent { mid, tracking_id } => {
+                Some((work.key, work.called_at, mid, tracking_id))
+            }
             _ => None,
         })
         .collect();
@@ -157,18 +152,18 @@ async fn sent(
         return Ok(());
     }
     let mut values = String::new();
-    for (i, (key, ..)) in rows.iter().enumerate() {
+    for (i, (key, called_at, ..)) in rows.iter().enumerate() {
         let separator = if i == 0 { "" } else { "," };
-        let (mid, tracking) = (2 * i + 2, 2 * i + 3);
+        let (mid, tracking) = (2 * i + 1, 2 * i + 2);
         let _ = write!(
             values,
-            "{separator}(CAST({} AS BIGINT),CAST({} AS BIGINT),CAST(${mid} AS TEXT),CAST(${tracking} AS TEXT))",
+            "{separator}(CAST({} AS BIGINT),CAST({} AS BIGINT),CAST(${mid} AS TEXT),CAST(${tracking} AS TEXT),CAST({called_at} AS BIGINT))",
             key.origin.0, key.subscriber.0
         );
     }
     let sql = format!(
         "UPDATE messages SET status = 'sent', reason = NULL, lease_until = NULL,
-             sent_at = COALESCE(sent_at, $1),
+             sent_at = COALESCE(sent_at, v.column5),
              mid = COALESCE(mid, NULLIF(v.column3, '')),
              tracking_id = COALESCE(tracking_id, NULLIF(v.column4, ''))
          FROM (VALUES {values}) AS v
@@ -176,10 +171,8 @@ async fn sent(
          RETURNING {}",
         tallies::COLUMNS
     );
-    let mut query = sqlx::query_as(AssertSqlSafe(sql))
-        .persistent(false)
-        .bind(now);
-    for (_, mid, tracking) in &rows {
+    let mut query = sqlx::query_as(AssertSqlSafe(sql)).persistent(false);
+    for (.., mid, tracking) in &rows {
         query = query
             .bind(mid.as_deref().unwrap_or(""))
             .bind(tracking.as_deref().unwrap_or(""));
@@ -199,17 +192,18 @@ async fn sent(
         id: page.id,
         workspace: page.workspace,
     };
-    for (key, mid, tracking) in rows {
+    for (key, called_at, mid, tracking) in rows {
         if !written.contains(&(key.origin.0, key.subscriber.0)) {
             let names = (mid.as_deref(), tracking.as_deref());
-            receipts::settle(app, conn, page, key, now, names, changes).await?;
+            receipts::settle(app, conn, page, key, called_at, names, changes).await?;
         }
     }
     Ok(())
 }
 
-/// A message that was not simply sent, with the row of its attempt; the message as it is then. The
-/// lease is the fence: if it ran out and somebody else took the message over, nothing is written.
+/// A message that was not simply sent, with the row of its attempt; whether it was still ours. The
+/// lease is the fence, and after it has run out the number of the try: what Meta said is told
+/// however late, unless somebody else has tried since.
 async fn one(
     app: &App,
     conn: &mut Conn,
@@ -217,8 +211,9 @@ async fn one(
     work: &Work,
     spoken: &Spoken,
     outcome: &Outcome,
-    now: Millis,
-) -> anyhow::Result<Option<Counted>> {
+    changes: &mut Changes,
+) -> anyhow::Result<bool> {
+    let now = app.clock.now();
     let patient = patience(
         conn,
         work,
@@ -229,7 +224,7 @@ async fn one(
     .await?;
     let outcome = patient.as_ref().unwrap_or(outcome);
     let (status, reason, detail, due_at, counts) = match outcome {
-        Outcome::Sent { .. } => return Ok(None),
+        Outcome::Sent { .. } => return Ok(false),
         Outcome::Again {
             at,
             try_counts,
@@ -250,26 +245,43 @@ async fn one(
             ("unknown", Some(reason), Some(detail.as_str()), again, true)
         }
     };
-    let sql = format!(
-        "UPDATE messages SET status = $3, reason = $4, detail = $5, lease_until = NULL,
-             due_at = COALESCE($6, due_at), attempts = attempts - $7
-         WHERE origin_id = $1 AND subscriber_id = $2 AND status = 'sending' AND lease_until = $8
-         RETURNING {}",
-        tallies::COLUMNS
-    );
-    let written: Option<Counted> = sqlx::query_as(AssertSqlSafe(sql))
-        .bind(work.key.origin)
-        .bind(work.key.subscriber)
-        .bind(status)
-        .bind(reason)
-        .bind(detail)
-        .bind(due_at)
-        .bind(i64::from(!counts))
-        .bind(work.lease_until)
-        .fetch_optional(&mut *conn)
-        .await?;
+    let mut written = None;
+    for (was, fence, value) in [
+        ("sending", "lease_until", work.lease_until),
+        ("unknown", "attempts", work.attempts + 1),
+    ] {
+        let sql = format!(
+            "UPDATE messages SET status = $3, reason = $4, detail = $5, lease_until = NULL,
+                 due_at = COALESCE($6, due_at), attempts = attempts - $7
+             WHERE origin_id = $1 AND subscriber_id = $2 AND status = '{was}' AND {fence} = $8
+             RETURNING {}",
+            tallies::COLUMNS
+        );
+        written = sqlx::query_as::<_, Counted>(AssertSqlSafe(sql))
+            .bind(work.key.origin)
+            .bind(work.key.subscriber)
+            .bind(status)
+            .bind(reason)
+            .bind(detail)
+            .bind(due_at)
+            .bind(i64::from(!counts))
+            .bind(value)
+            .fetch_optional(&mut *conn)
+            .await?;
+        if let Some(message) = &written {
+            // What was on its way was not counted.
+            if was == "unknown" {
+                changes.went(&Counted {
+                    status: was.to_owned(),
+                    ..message.clone()
+                });
+            }
+            changes.came(message);
+            break;
+        }
+    }
     if written.is_none() || !counts && spoken.error.is_none() {
-        return Ok(written);
+        return Ok(written.is_some());
     }
     let (code, subcode) = spoken.error.map_or((None, None), |(c, s)| (Some(c), s));
     sqlx::query(
@@ -292,7 +304,7 @@ async fn one(
     if status == "failed" && work.kind != MessageKind::Card {
         profiles::report(app, conn, failed_report(workspace, work, reason, now)).await?;
     }
-    Ok(written)
+    Ok(true)
 }
 
 /// Meta's "later" uses up a message's patience; tries that never reached Meta do not, however many
@@ -434,7 +446,8 @@ async fn surroundings(app: &App, page: &Page, done: &[(Work, Spoken)]) -> anyhow
             }
             match effect {
                 Effect::PageTrouble(words) => {
-                    workspaces::page_needs_reconnect(app, page.id, words).await?;
+                    let (code, subcode) = spoken.error.unwrap_or_default();
+                    workspaces::page_refused(app, page.id, code, subcode, words).await?;
                 }
                 Effect::HoldVehicle(until) => {
                     if let Some(owner) = work.owner {

@@ -8,7 +8,8 @@ use crate::store::ids::{CampaignId, WorkspaceId};
 use crate::tallies::Changes;
 
 /// `failed` → `queued`, due now and with all its tries again; only those that failed for `reason`,
-/// if one is named. What was sent or is in doubt is not touched. The names that Meta gave to a
+/// if one is named. The status is said in the
+/// words of the index `messages_campaign_rest`, too. What was sent or is in doubt is not touched. The names that Meta gave to a
 /// first try are forgotten, so that receipts of the next are not taken for receipts of that one.
 pub async fn reopen_failed(
     conn: &mut Conn,
@@ -20,7 +21,7 @@ pub async fn reopen_failed(
     let reasons: Vec<(String,)> = sqlx::query_as(
         "SELECT DISTINCT COALESCE(reason, '') FROM messages
          WHERE workspace_id = $1 AND campaign_id = $2 AND campaign_id IS NOT NULL
-           AND status = 'failed'",
+           AND status NOT IN ('queued', 'sending', 'sent') AND status = 'failed'",
     )
     .bind(ws)
     .bind(campaign)
@@ -36,7 +37,8 @@ pub async fn reopen_failed(
             "UPDATE messages SET status = 'queued', reason = NULL, detail = NULL, due_at = $4,
                  attempts = 0, sent_at = NULL, mid = NULL, tracking_id = NULL
              WHERE workspace_id = $1 AND campaign_id = $2 AND campaign_id IS NOT NULL
-               AND status = 'failed' AND COALESCE(reason, '') = $3",
+               AND status NOT IN ('queued', 'sending', 'sent') AND status = 'failed'
+               AND COALESCE(reason, '') = $3",
         )
         .bind(ws)
         .bind(campaign)
@@ -54,7 +56,7 @@ pub async fn reopen_failed(
 
 /// Messages of a cancelled campaign: what is queued will not be sent. Commits.
 pub async fn cancel_queued(app: &App, ws: WorkspaceId, campaign: CampaignId) -> sqlx::Result<u64> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_long().await?;
     let done = sqlx::query(
         "UPDATE messages SET status = 'skipped', reason = 'cancelled', started_at = $3
          WHERE workspace_id = $1 AND campaign_id = $2 AND campaign_id IS NOT NULL

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -11,7 +10,7 @@ use super::batch::{self, Batch, Claim, Source, Work, claim};
 use super::pace::{self, Gate, Slots};
 use super::speak::{Spoken, speak, unspoken};
 use super::warm_up;
-use super::{leases, outcome};
+use super::{disconnected, leases, outcome};
 use crate::app::App;
 use crate::clock::{MINUTE, Millis, SECOND};
 use crate::queue::Job;
@@ -273,14 +272,15 @@ async fn send_batch<T>(
     let (mut before, mut left) = (0, total);
     let mut rests = false;
     let mut lead = pace::LEAD;
-    for work in work {
+    for mut work in work {
         let now = app.clock.now();
         if (now - asked_at).abs() > ASK_AGAIN && !rests {
             asked_at = now;
-            rests = !may_go_on(app, page, source).await;
+            rests = !hearing(&mut calls, &mut done, may_go_on(app, page, source)).await;
         }
         if slots.is_missed(slots.at_us(before), now) && !rests {
-            match new_slots(app, page, left, lead).await {
+            let new = new_slots(app, page, left, lead);
+            match hearing(&mut calls, &mut done, new).await {
                 Some(new) => (slots, before) = (new, 0),
                 None => rests = true,
             }
@@ -294,23 +294,17 @@ async fn send_batch<T>(
         }
         let slot = slots.at_us(before);
         (before, left) = (before + weight, left - weight);
-        let mut go = std::pin::pin!(async {
+        let go = async {
             app.clock.sleep_until(slot / 1_000).await;
             let now_us = slot.max(app.clock.now() * 1_000);
             app.clock
                 .sleep_until(gate.pass(now_us, weight, &slots))
                 .await;
             app.capacity.calls.acquire().await
-        });
-        // Answers come in while the next slot is awaited.
-        let permit = loop {
-            tokio::select! {
-                biased;
-                permit = &mut go => break permit,
-                Some(answered) = calls.next(), if !calls.is_empty() => done.push(answered),
-            }
         };
+        let permit = hearing(&mut calls, &mut done, go).await;
         calls.push(async move {
+            work.called_at = app.clock.now();
             let spoken = speak(app, page, &work).await;
             drop(permit);
             (work, spoken)
@@ -321,6 +315,22 @@ async fn send_batch<T>(
         done.push(answered);
     }
     done
+}
+
+/// Awaits something while answers come in: one that nobody takes in time would count as lost.
+async fn hearing<T>(
+    calls: &mut (impl Stream<Item = (Work, Spoken)> + Unpin),
+    done: &mut Vec<(Work, Spoken)>,
+    awaited: impl Future<Output = T>,
+) -> T {
+    let mut awaited = std::pin::pin!(awaited);
+    loop {
+        tokio::select! {
+            biased;
+            came = &mut awaited => return came,
+            Some(answered) = calls.next() => done.push(answered),
+        }
+    }
 }
 
 /// Pages on which something is due now. Leases that ran out are found here first, so that what a
@@ -370,6 +380,7 @@ pub async fn sweep(app: &App) -> anyhow::Result<()> {
     for page in pages_due(app).await? {
         app.queue.nudge(Job::Messages(page));
     }
+    disconnected::skip_disconnected(app).await?;
     warm_up::keep_automations_warm(app).await
 }
 

@@ -110,6 +110,7 @@ impl Sorter<'_> {
             attempts: row.attempts,
             settling,
             lease_until: 0,
+            called_at: 0,
             // A second try, too: if it arrives, the day begins with it.
             reserved: kind.is_marketing().then_some(Reserved {
                 at: self.now,

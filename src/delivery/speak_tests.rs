@@ -35,6 +35,7 @@ fn work(settling: bool) -> Work {
         attempts: 0,
         settling,
         lease_until: NOW,
+        called_at: NOW,
         reserved: None,
     }
 }

@@ -165,7 +165,7 @@ async fn refused(app: &App, owner: i64, page: &Page, error: &meta::Error) -> any
         }
         Class::ReconnectPage => {
             hold(app, owner, page.id, app.clock.now() + MINUTE).await?;
-            workspaces::page_needs_reconnect(app, page.id, words).await?;
+            workspaces::page_refused(app, page.id, api.code, api.subcode, words).await?;
         }
         Class::MerchantBilling => {
             halt(app, page.workspace, owner, page.id, Halt::Paused, words).await?;

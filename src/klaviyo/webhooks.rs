@@ -52,7 +52,7 @@ pub enum ParseError {
 
 /// What is wrong with the body of a flow webhook, for the merchant who wrote its template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {problem}")]
+#[error("{}{problem}", if field.is_empty() { String::new() } else { format!("{field}: ") })]
 pub struct FieldError {
     /// Empty when the body as a whole is meant.
     pub field: &'static str,

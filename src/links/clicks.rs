@@ -20,9 +20,11 @@ use crate::store::{Conn, placeholders};
 use crate::tallies::{COLUMNS, Changes, Clicked, Counted};
 use crate::telemetry;
 
-/// Clicks that may wait to be written; behind it the caller writes its own.
-const BUFFER: usize = 65_536;
-const BATCH: usize = 500;
+/// Clicks that may wait to be written (some 20 MiB); whoever comes then waits for room.
+const BUFFER: usize = 262_144;
+/// Large, because the clicks of a moment lie scattered: the more are written at once, in the order
+/// of their messages, the fewer pages are written twice.
+const BATCH: usize = 1_000;
 /// How long the first click of a batch waits for company: short, because the order may follow at
 /// once; under load the batches fill while the one before is written.
 const GATHER: Duration = Duration::from_millis(5);
@@ -64,10 +66,13 @@ impl Recorder {
         Self { to }
     }
 
-    /// Never blocks; `false` when the buffer is full or closed (the caller then writes it itself,
-    /// with [`keep`]).
-    pub fn record(&self, click: Click) -> bool {
-        self.to.try_send(Item::Click(click)).is_ok()
+    /// Waits only while the buffer is full. Once the process has been asked to stop it gives the
+    /// click back: the caller then writes it itself, with [`keep`].
+    pub async fn record(&self, click: Click) -> Result<(), Click> {
+        match self.to.send(Item::Click(click)).await {
+            Ok(()) | Err(mpsc::error::SendError(Item::Flush(_))) => Ok(()),
+            Err(mpsc::error::SendError(Item::Click(click))) => Err(click),
+        }
     }
 
     /// Waits until everything recorded so far is written.

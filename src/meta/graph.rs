@@ -50,6 +50,14 @@ impl Client {
         if let Some(secret) = &self.settings.app_secret {
             request = request.query(&[("appsecret_proof", proof(secret, token))]);
         }
+        self.request_bare(request).await
+    }
+
+    /// A call that proves itself by its own parameters.
+    pub(super) async fn request_bare<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<(T, Usage), Error> {
         let answer = self
             .http
             .send(request)

@@ -4,8 +4,11 @@
 pub mod campaigns;
 pub mod errors;
 pub mod graph;
+pub mod login;
 pub mod pages;
+pub mod permissions;
 pub mod send;
+pub mod signed_request;
 pub mod webhooks;
 
 mod events;

@@ -1,6 +1,8 @@
 //! Pages and what belongs to them: webhooks, Get Started, subscription tokens, people's names,
 //! and whether a token still holds.
 
+use std::collections::BTreeMap;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -36,6 +38,7 @@ const TOKEN_FIELDS: &str = "notification_messages_token,recipient_id,\
 /// What `debug_token` says about a token.
 #[derive(Clone, Debug, Default)]
 pub struct TokenInfo {
+    /// Meta does not call it invalid.
     pub valid: bool,
     /// `PAGE`, `USER`, `SYSTEM_USER`.
     pub kind: Option<String>,
@@ -43,10 +46,41 @@ pub struct TokenInfo {
     pub expires_at: Option<Millis>,
     pub data_access_expires_at: Option<Millis>,
     pub scopes: Vec<String>,
+    /// The assets a scope was granted for; a scope that is not here was granted for all of them.
+    pub granular: BTreeMap<String, Vec<String>>,
     pub user_id: Option<String>,
 }
 
+/// `has_lead_access`: who may see the leads of the Page's forms.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeadAccess {
+    pub can_access: bool,
+    /// Whether the app is assigned; `None` where Meta does not say.
+    pub app_may: Option<bool>,
+    pub person_may: Option<bool>,
+}
+
 impl Client {
+    /// Whether the leads of the Page's forms can be had, by the app and by this person.
+    pub async fn lead_access(
+        &self,
+        page_id: &str,
+        token: &SecretString,
+        user_id: &str,
+    ) -> Result<LeadAccess, Error> {
+        let field = format!("has_lead_access.user_id({user_id})");
+        let request = self.get(&[page_id])?.query(&[("fields", field)]);
+        let (answer, _): (Value, _) = self.request(request, token).await?;
+        let told = answer.get("has_lead_access").unwrap_or(&Value::Null);
+        let flag = |key| told.get(key).and_then(Value::as_bool);
+        Ok(LeadAccess {
+            // Where Meta says nothing, nothing is held against anybody.
+            can_access: flag("can_access_lead").unwrap_or(true),
+            app_may: flag("app_has_leads_permission"),
+            person_may: flag("user_has_leads_permission"),
+        })
+    }
+
     /// The Page's name; also the proof that the token may read it.
     pub async fn page(&self, page_id: &str, token: &SecretString) -> Result<PageInfo, Error> {
         let request = self.get(&[page_id])?.query(&[("fields", "id,name")]);
@@ -66,6 +100,27 @@ impl Client {
             .query(&[("subscribed_fields", fields)]);
         let (answer, _): (Value, _) = self.request(request, token).await?;
         confirmed(&answer)
+    }
+
+    /// Ends what [`Client::subscribe_page`] began.
+    pub async fn unsubscribe_page(&self, page_id: &str, token: &SecretString) -> Result<(), Error> {
+        let request = self.delete(&[page_id, "subscribed_apps"])?;
+        let (answer, _): (Value, _) = self.request(request, token).await?;
+        confirmed(&answer)
+    }
+
+    /// What comes back when somebody presses Get Started; `None` where there is no button.
+    pub async fn get_started(
+        &self,
+        page_id: &str,
+        token: &SecretString,
+    ) -> Result<Option<String>, Error> {
+        let request = self
+            .get(&[page_id, "messenger_profile"])?
+            .query(&[("fields", "get_started")]);
+        let (answer, _): (Value, _) = self.request(request, token).await?;
+        let button = answer.pointer("/data/0/get_started");
+        Ok(button.and_then(|button| text(button, "payload")))
     }
 
     /// The fields our app is subscribed to on the Page; empty when it is not subscribed.
@@ -160,11 +215,12 @@ impl Client {
         let (answer, _): (Value, _) = self.request(request, &app_token).await?;
         let data = answer.get("data").unwrap_or(&answer);
         Ok(TokenInfo {
-            valid: data.get("is_valid") == Some(&Value::Bool(true)),
+            valid: data.get("is_valid") != Some(&Value::Bool(false)),
             kind: text(data, "type"),
             expires_at: time(data, "expires_at"),
             data_access_expires_at: time(data, "data_access_expires_at"),
             scopes: words(data.get("scopes")),
+            granular: granular(data.get("granular_scopes")),
             user_id: text(data, "user_id"),
         })
     }
@@ -220,15 +276,33 @@ fn next_cursor(answer: &Value) -> Option<String> {
         .map(|(_, after)| after.into_owned())
 }
 
-fn rows(answer: &Value) -> &[Value] {
+pub(super) fn rows(answer: &Value) -> &[Value] {
     answer
         .get("data")
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
 }
 
+/// `[{scope, target_ids}]`; without `target_ids` the scope holds for everything.
+fn granular(list: Option<&Value>) -> BTreeMap<String, Vec<String>> {
+    let list = list.and_then(Value::as_array);
+    let row = |row: &Value| {
+        let targets = row.get("target_ids")?.as_array()?;
+        let plain = |id: &Value| match id {
+            Value::String(id) => Some(id.clone()),
+            Value::Number(id) => Some(id.to_string()),
+            _ => None,
+        };
+        Some((
+            text(row, "scope")?,
+            targets.iter().filter_map(plain).collect(),
+        ))
+    };
+    list.into_iter().flatten().filter_map(row).collect()
+}
+
 /// A list of words, whether plain or as `{"name": …}`.
-fn words(list: Option<&Value>) -> Vec<String> {
+pub(super) fn words(list: Option<&Value>) -> Vec<String> {
     let list = list
         .and_then(Value::as_array)
         .map_or(&[][..], Vec::as_slice);

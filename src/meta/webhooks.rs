@@ -3,9 +3,11 @@
 
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use super::read::text;
 use crate::clock::Millis;
 
 pub use super::events::{ParseError, parse};
@@ -137,6 +139,23 @@ pub fn verify_signature(secret: &SecretString, raw_body: &[u8], header: Option<&
     expected.as_bytes().ct_eq(given.as_bytes()).into()
 }
 
+/// The people (by their id for the app) whose permissions a delivery of the object `permissions`
+/// says have changed; none in any other delivery.
+pub fn people_who_changed(body: &[u8]) -> Vec<String> {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return Vec::new();
+    };
+    if text(&body, "object").as_deref() != Some("permissions") {
+        return Vec::new();
+    }
+    let entries = body.get("entry").and_then(Value::as_array);
+    entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| text(entry, "uid").or_else(|| text(entry, "id")))
+        .collect()
+}
+
 /// The challenge to answer, if `hub.mode` is `subscribe` and the token is ours.
 pub fn verify_handshake<'a>(
     expected: &SecretString,
@@ -176,6 +195,15 @@ mod tests {
             Some(&good.replace("sha256", "sha1"))
         ));
         assert!(!verify_signature(&secret, body, None));
+    }
+
+    #[test]
+    fn whose_permissions_changed_is_read_from_that_object_only() {
+        let body = br#"{"object":"permissions","entry":[{"uid":12,"time":1,
+            "changes":[{"field":"connected","verb":"revoked"}]}]}"#;
+        assert_eq!(people_who_changed(body), ["12"]);
+        assert!(people_who_changed(br#"{"object":"page","entry":[{"id":"1"}]}"#).is_empty());
+        assert!(people_who_changed(b"[").is_empty());
     }
 
     #[test]

@@ -45,9 +45,10 @@ enum Next {
 /// Sends what is due, in bulk, within Klaviyo's limits. Returns how many were accepted.
 pub async fn send_due(app: &App) -> anyhow::Result<usize> {
     let due: Vec<WorkspaceId> = sqlx::query_scalar(
-        "SELECT DISTINCT o.workspace_id FROM klaviyo_outbox o
-         JOIN klaviyo_accounts a ON a.workspace_id = o.workspace_id
-         WHERE a.state = 'active' AND o.sent_at IS NULL AND o.error IS NULL AND o.due_at <= $1",
+        "SELECT a.workspace_id FROM klaviyo_accounts a
+         WHERE a.state = 'active' AND EXISTS (SELECT 1 FROM klaviyo_outbox o
+             WHERE o.workspace_id = a.workspace_id AND o.sent_at IS NULL AND o.error IS NULL
+                 AND o.due_at <= $1)",
     )
     .bind(app.clock.now())
     .fetch_all(app.db.pool())

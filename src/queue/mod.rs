@@ -23,8 +23,10 @@ const COALESCE: Duration = Duration::from_millis(50);
 /// What there may be to do. A job says where to look, the rows say what is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Job {
-    /// Webhooks were kept and wait to be understood.
+    /// Webhooks of shops and of Meta were kept and wait to be understood.
     Webhooks,
+    /// Klaviyo's were.
+    KlaviyoWebhooks,
     /// Messages of this Page are due.
     Messages(PageRowId),
     /// Campaigns are due to be prepared, launched or finished.
@@ -42,6 +44,7 @@ impl Job {
     pub fn name(self) -> &'static str {
         match self {
             Self::Webhooks => "webhooks",
+            Self::KlaviyoWebhooks => "klaviyo_webhooks",
             Self::Messages(_) => "messages",
             Self::Campaigns => "campaigns",
             Self::Runs => "runs",
@@ -52,7 +55,7 @@ impl Job {
 
     pub fn lane(self) -> Lane {
         match self {
-            Self::Webhooks => Lane::Webhooks,
+            Self::Webhooks | Self::KlaviyoWebhooks => Lane::Webhooks,
             Self::Messages(_) => Lane::Messages,
             Self::Campaigns | Self::Runs | Self::Profiles | Self::Upkeep => Lane::Upkeep,
         }

@@ -29,6 +29,7 @@ use crate::clock::Clock;
 
 pub use auto::{Rates, Shopper};
 pub use klaviyo::{Klaviyo, Profile, ReceivedEvent};
+pub use meta::PORTFOLIO_CONFIG;
 pub use meta::{Campaign, Channel, EventShape, Meta, Person, SeenCall, SentMessage, Throttle};
 pub use shopify::{Customer, Item, Purchase, Shopify};
 
@@ -175,6 +176,9 @@ pub async fn run_standalone(config: Config) -> anyhow::Result<()> {
     eprintln!("Meta, Shopify and Klaviyo are imitated here until you press Ctrl-C.");
     eprintln!("Point Pagecast at them with:\n");
     eprintln!("export META_GRAPH_URL={}", sandbox.meta.url());
+    eprintln!("export META_LOGIN_URL={}", sandbox.meta.url());
+    eprintln!("export META_LOGIN_CONFIG_ID={PORTFOLIO_CONFIG}");
+    eprintln!("export META_LOGIN_CONFIG_IDS={}", login_configs());
     eprintln!("export SHOPIFY_ADMIN_URL='{}'", sandbox.shopify.url());
     eprintln!("export KLAVIYO_API_URL={}", sandbox.klaviyo.url());
     for (name, value) in variables {
@@ -204,8 +208,14 @@ pub const DEMO_AD_TOKEN: &str = "EAAG_sandbox_login";
 pub const DEMO_KLAVIYO_KEY: &str = "pk_sandbox_harbour";
 pub const DEMO_KLAVIYO_REFRESH: &str = "sandbox-refresh-harbour";
 
+/// `META_LOGIN_CONFIG_IDS`: the further login configurations that stand ready.
+pub fn login_configs() -> String {
+    format!("asset={},leads={}", meta::ASSET_CONFIG, meta::LEADS_CONFIG)
+}
+
 impl Sandbox {
-    /// Opens the shop, the Page and the Klaviyo account named by the `DEMO_` constants.
+    /// Opens the shop, the Page (with somebody who manages it) and the Klaviyo account named by the
+    /// `DEMO_` constants.
     pub fn furnish(&self) {
         self.shopify.shop(DEMO_SHOP, DEMO_SHOP_TOKEN);
         self.meta.page(
@@ -215,6 +225,7 @@ impl Sandbox {
             DEMO_AD_ACCOUNT,
             DEMO_AD_TOKEN,
         );
+        self.meta.manager("Sam Rivera", &[DEMO_PAGE]);
         let account = self.klaviyo.account(DEMO_KLAVIYO_KEY, DEMO_KLAVIYO_REFRESH);
         // So that either way of connecting may have system webhooks; the account is there.
         let _ = account.has_advanced_kdp(true);

@@ -142,6 +142,10 @@ ids! {
     WebhookId = "wh";
     ConsentId = "con";
     RequestId = "req";
+    /// Somebody who signed in with Facebook for a workspace.
+    LoginId = "log";
+    /// Somebody who signs in with Facebook for their clients.
+    PersonId = "per";
     /// What caused a message: a campaign's id, or one of its own.
     OriginId = "org";
 }

@@ -111,12 +111,19 @@ impl Database {
         self.writer.begin().await
     }
 
+    /// The same for what takes long (a launch, an erasure): who wrote just before does not wait
+    /// for it to be durable.
+    pub async fn begin_long(&self) -> sqlx::Result<Tx> {
+        self.writer.begin_long().await
+    }
+
     /// Ends a `SELECT` whose rows are about to be claimed: rows that another worker is claiming
-    /// are passed over. SQLite has one writer at a time and needs no such words.
+    /// are passed over, rows that new ones point to (a launch's subscribers) are not. SQLite has
+    /// one writer at a time and needs no such words.
     pub fn claiming(&self, table: &str) -> String {
         match self.engine {
             Engine::Sqlite => String::new(),
-            Engine::Postgres => format!(" FOR UPDATE OF {table} SKIP LOCKED"),
+            Engine::Postgres => format!(" FOR NO KEY UPDATE OF {table} SKIP LOCKED"),
         }
     }
 
@@ -125,7 +132,7 @@ impl Database {
     pub fn locking(&self, table: &str) -> String {
         match self.engine {
             Engine::Sqlite => String::new(),
-            Engine::Postgres => format!(" FOR UPDATE OF {table}"),
+            Engine::Postgres => format!(" FOR NO KEY UPDATE OF {table}"),
         }
     }
 

@@ -61,7 +61,7 @@ impl Cursor {
             return None;
         }
         let after = match cursor.filter(|text| !text.is_empty()) {
-            Some(text) => Some(i64::from_str_radix(text, 36).ok()?),
+            Some(text) => Some(read(text)?),
             None => None,
         };
         Some(Self { after, limit })
@@ -69,7 +69,7 @@ impl Cursor {
 
     /// Where to read on when the rows up to `key` were looked at and did not fill the page.
     pub fn after(key: i64) -> String {
-        base36(key)
+        written(key)
     }
 
     /// Cuts rows that were fetched with `limit + 1` and notes where to read on.
@@ -77,9 +77,20 @@ impl Cursor {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|row| base36(key(row)));
+        let next = rows.last().filter(|_| more).map(|row| written(key(row)));
         Page { rows, next }
     }
+}
+
+/// It ends with a check of two digits, so that a damaged one is not taken for the end of the list.
+fn written(key: i64) -> String {
+    format!("{}{:0>2}", base36(key), base36(key.rem_euclid(1_291)))
+}
+
+fn read(text: &str) -> Option<i64> {
+    let (key, _) = text.split_at_checked(text.len().checked_sub(2)?)?;
+    let key = i64::from_str_radix(key, 36).ok()?;
+    (written(key) == text).then_some(key)
 }
 
 fn base36(mut n: i64) -> String {
@@ -111,7 +122,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        assert!(Cursor::parse(Some("!!"), None).is_none());
+        for text in ["!!", "zzz", "z", "é", "-5kk"] {
+            assert!(Cursor::parse(Some(text), None).is_none(), "{text}");
+        }
         assert!(Cursor::parse(None, Some(0)).is_none());
         assert!(Cursor::parse(None, Some(201)).is_none());
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::future::{BoxFuture, FutureExt, TryFutureExt};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
-use futures::{FutureExt, future::BoxFuture};
 use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Describe, Either, Execute, Executor, SqlStr, Transaction};
@@ -73,6 +73,9 @@ struct Seated {
     seat: Option<OwnedMutexGuard<Seat>>,
 }
 
+/// What a statement answered.
+type Told = Vec<Either<AnyQueryResult, AnyRow>>;
+
 impl Writer {
     pub(super) fn pool(pool: AnyPool, engine: Engine) -> Self {
         let begin = match engine {
@@ -101,6 +104,48 @@ impl Writer {
                 };
                 seated.seat()?.enter(&shared.pool).await?;
                 Ok(Tx(Turn::Shared(seated)))
+            }
+        }
+    }
+
+    /// For what takes long: who wrote just before does not wait for it.
+    pub(super) async fn begin_long(&self) -> sqlx::Result<Tx> {
+        if let Kind::Shared(shared) = &self.0 {
+            let mut seat = shared.seat().await;
+            // A task of its own, as in `Tx::commit`.
+            let settled = async move { seat.settle().await };
+            shared.tasks.spawn(settled).await.ok();
+        }
+        self.begin().await
+    }
+
+    /// One statement, which either engine does whole or not at all.
+    async fn single<'q, E>(&self, query: E) -> sqlx::Result<Told>
+    where
+        E: 'q + Execute<'q, Any>,
+    {
+        let shared = match &self.0 {
+            Kind::Pool(pool, _) => return pool.fetch_many(query).try_collect().await,
+            Kind::Shared(shared) => shared,
+        };
+        let mut seat = shared.seat().await;
+        seat.open(&shared.pool).await?;
+        let told = seat.connection()?.fetch_many(query).try_collect().await;
+        let shared = shared.clone();
+        match told {
+            Ok(told) => {
+                let (done, durable) = oneshot::channel();
+                let tasks = shared.tasks.clone();
+                tasks.spawn(join(shared, seat, done));
+                heard(durable).await?;
+                Ok(told)
+            }
+            Err(error) => {
+                // Who was here first is committed before the refusal is heard: a caller who then
+                // looks for the row that is in the way finds it.
+                let settled = async move { seat.settle().await };
+                shared.tasks.spawn(settled).await.ok();
+                Err(error)
             }
         }
     }
@@ -145,9 +190,16 @@ impl Seat {
         Ok(())
     }
 
-    /// Opens a group unless one is open, and a savepoint in it. What may be cut short (the caller
-    /// may go away at any await) is noted before it is tried.
+    /// Opens a savepoint in the group. What may be cut short (the caller may go away at any await)
+    /// is noted before it is tried.
     async fn enter(&mut self, pool: &AnyPool) -> sqlx::Result<()> {
+        self.open(pool).await?;
+        self.is_dirty = true;
+        self.say("SAVEPOINT member").await
+    }
+
+    /// Opens a group unless one is open.
+    async fn open(&mut self, pool: &AnyPool) -> sqlx::Result<()> {
         if self.connection.is_none() {
             self.connection = Some(pool.acquire().await?);
         }
@@ -163,8 +215,7 @@ impl Seat {
                 }
             }
         }
-        self.is_dirty = true;
-        self.say("SAVEPOINT member").await
+        Ok(())
     }
 
     /// Takes back what a transaction did that was not committed. No savepoint, no harm.
@@ -231,26 +282,33 @@ impl Tx {
         // doubt for the whole group.
         let shared = seated.shared.clone();
         seated.shared.tasks.spawn(join(shared, seat, done));
-        match durable.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(why)) => Err(sqlx::Error::Protocol(why)),
-            Err(_) => Err(sqlx::Error::WorkerCrashed),
-        }
+        heard(durable).await
     }
 }
 
-/// Puts the transaction that has the seat into the group, and commits the group when it is due.
+/// What became of the group.
+async fn heard(durable: oneshot::Receiver<Result<(), String>>) -> sqlx::Result<()> {
+    match durable.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) => Err(sqlx::Error::Protocol(why)),
+        Err(_) => Err(sqlx::Error::WorkerCrashed),
+    }
+}
+
+/// Puts what the holder of the seat did into the group, and commits the group when it is due.
 async fn join(
     shared: Arc<Shared>,
     mut seat: OwnedMutexGuard<Seat>,
     done: oneshot::Sender<Result<(), String>>,
 ) {
-    if let Err(error) = seat.say("RELEASE member").await {
-        seat.settle().await;
-        done.send(Err(error.to_string())).ok();
-        return;
+    if seat.is_dirty {
+        if let Err(error) = seat.say("RELEASE member").await {
+            seat.settle().await;
+            done.send(Err(error.to_string())).ok();
+            return;
+        }
+        seat.is_dirty = false;
     }
-    seat.is_dirty = false;
     seat.members.push(done);
     if seat.is_due(shared.waiting.load(Ordering::SeqCst)) {
         seat.settle().await;
@@ -326,21 +384,9 @@ impl<'c> Executor<'c> for &'c Writer {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        let all = async move {
-            let mut tx = self.begin().await?;
-            let told: sqlx::Result<Vec<_>> = (&mut *tx).fetch_many(query).try_collect().await;
-            let told = match told {
-                Ok(told) => told,
-                Err(error) => {
-                    // Who was here first is committed before the refusal is heard: a caller who
-                    // then looks for the row that is in the way finds it.
-                    tx.rollback().await.ok();
-                    return Err(error);
-                }
-            };
-            tx.commit().await?;
-            Ok::<_, sqlx::Error>(futures::stream::iter(told.into_iter().map(Ok)))
-        };
+        let all = self
+            .single(query)
+            .map_ok(|told| futures::stream::iter(told.into_iter().map(Ok)));
         futures::stream::once(all).try_flatten().boxed()
     }
 
@@ -378,120 +424,5 @@ impl<'c> Executor<'c> for &'c Writer {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::super::Database;
-    use super::*;
-
-    async fn database() -> (tempfile::TempDir, Database) {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/w.db", folder.path().display());
-        let db = Database::connect(&url).await.unwrap();
-        let table = "CREATE TABLE t (id BIGINT PRIMARY KEY, note TEXT NOT NULL)";
-        sqlx::query(table).execute(db.writer()).await.unwrap();
-        (folder, db)
-    }
-
-    async fn ids(db: &Database) -> HashSet<i64> {
-        let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM t")
-            .fetch_all(db.pool())
-            .await
-            .unwrap();
-        ids.into_iter().collect()
-    }
-
-    async fn insert(tx: &mut Tx, id: i64) -> sqlx::Result<()> {
-        sqlx::query("INSERT INTO t (id, note) VALUES ($1, 'n')")
-            .bind(id)
-            .execute(&mut **tx)
-            .await?;
-        Ok(())
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn of_many_at_once_each_is_there_when_it_is_told_so_and_a_failure_is_its_own() {
-        let (_folder, db) = database().await;
-        let tries = (0..400_i64).map(|i| {
-            let db = db.clone();
-            async move {
-                let mut tx = db.begin().await.unwrap();
-                insert(&mut tx, i).await.unwrap();
-                match i % 4 {
-                    // Let go.
-                    0 => {}
-                    // Refused by the database, then let go.
-                    1 => assert!(insert(&mut tx, i).await.is_err()),
-                    _ => {
-                        tx.commit().await.unwrap();
-                        assert!(ids(&db).await.contains(&i), "{i} is not there");
-                    }
-                }
-            }
-        });
-        let tasks = TaskTracker::new();
-        let tasks: Vec<_> = tries.map(|one| tasks.spawn(one)).collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-        let expected: HashSet<i64> = (0..400).filter(|i| i % 4 > 1).collect();
-        assert_eq!(ids(&db).await, expected);
-    }
-
-    #[tokio::test]
-    async fn what_is_let_go_leaves_no_lock_behind() {
-        let (folder, db) = database().await;
-        let mut tx = db.begin().await.unwrap();
-        insert(&mut tx, 1).await.unwrap();
-        drop(tx);
-        let url = format!("sqlite://{}/w.db", folder.path().display());
-        let other = Database::connect(&url).await.unwrap();
-        let start = Instant::now();
-        sqlx::query("INSERT INTO t (id, note) VALUES (2, 'n')")
-            .execute(other.writer())
-            .await
-            .unwrap();
-        assert!(start.elapsed() < Duration::from_secs(5));
-        assert_eq!(ids(&db).await, HashSet::from([2]));
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn callers_who_go_away_at_any_moment_take_nobody_with_them() {
-        let (folder, db) = database().await;
-        let tasks = TaskTracker::new();
-        let mut kept = Vec::new();
-        for i in 0..300_u64 {
-            let id = i64::try_from(i).unwrap();
-            let other = db.clone();
-            let one = async move {
-                let mut tx = other.begin().await?;
-                insert(&mut tx, id).await?;
-                tx.commit().await
-            };
-            if i % 3 == 0 {
-                let patience = Duration::from_micros(i * 7);
-                tasks.spawn(async move { tokio::time::timeout(patience, one).await.ok() });
-            } else {
-                kept.push((id, tasks.spawn(one)));
-            }
-        }
-        let mut expected = HashSet::new();
-        for (id, task) in kept {
-            task.await.unwrap().unwrap();
-            expected.insert(id);
-        }
-        tasks.close();
-        tasks.wait().await;
-        assert!(expected.is_subset(&ids(&db).await));
-        // And nobody left the door locked: another process may write at once.
-        tokio::time::sleep(OLDEST * 5).await;
-        let url = format!("sqlite://{}/w.db", folder.path().display());
-        let other = Database::connect(&url).await.unwrap();
-        let start = Instant::now();
-        sqlx::query("DELETE FROM t")
-            .execute(other.writer())
-            .await
-            .unwrap();
-        assert!(start.elapsed() < Duration::from_secs(5));
-    }
-}
+#[path = "writer_tests.rs"]
+mod tests;

@@ -175,7 +175,11 @@ impl About {
             return Self::default();
         };
         let entry = body.pointer("/entry/0");
-        let page = match entry.and_then(|entry| entry.get("id")) {
+        // Entries about permissions are named by a person, who is not to be kept.
+        let is_page = body
+            .get("object")
+            .is_none_or(|object| object != "permissions");
+        let page = match entry.filter(|_| is_page).and_then(|entry| entry.get("id")) {
             Some(serde_json::Value::String(id)) => id.clone(),
             Some(serde_json::Value::Number(id)) => id.to_string(),
             _ => String::new(),

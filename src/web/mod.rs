@@ -1,6 +1,7 @@
 //! HTTP: one router, thin handlers.
 
 pub mod api;
+mod callbacks;
 pub mod hooks;
 pub mod ops;
 pub mod pages;
@@ -38,6 +39,7 @@ pub fn router(web: Web) -> Router {
     Router::new()
         .merge(ops::router())
         .merge(hooks::router())
+        .merge(callbacks::router())
         .merge(public::router())
         .merge(proxy::router())
         .merge(api::router(&web))

@@ -89,7 +89,7 @@ async fn click(
             link,
             at: app.clock.now(),
         };
-        record(&web, click);
+        record(&web, click).await;
     }
     let headers = [
         (header::LOCATION, location),
@@ -98,11 +98,11 @@ async fn click(
     (StatusCode::FOUND, headers).into_response()
 }
 
-/// Never waits: a click that finds the buffer full is written behind the answer.
-fn record(web: &Web, click: Click) {
-    if web.clicks.record(click.clone()) {
+async fn record(web: &Web, click: Click) {
+    let Err(click) = web.clicks.record(click).await else {
         return;
-    }
+    };
+    // The process is about to stop; it waits for this.
     let app = web.app.clone();
     web.app.spawn(async move {
         if let Err(error) = links::keep(&app, &[click]).await {
@@ -181,7 +181,8 @@ fn trouble(error: &anyhow::Error) -> Response {
     page(StatusCode::SERVICE_UNAVAILABLE, &message)
 }
 
-fn page(status: StatusCode, template: &impl Template) -> Response {
+/// A public page, with the policy of all of them.
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
     let html = match template.render() {
         Ok(html) => html,
         Err(error) => {

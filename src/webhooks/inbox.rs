@@ -63,6 +63,14 @@ impl Platform {
         }
     }
 
+    /// What understands its deliveries.
+    fn job(self) -> Job {
+        match self {
+            Self::Shopify | Self::Meta => Job::Webhooks,
+            Self::Klaviyo | Self::KlaviyoFlow => Job::KlaviyoWebhooks,
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Shopify, Self::Meta, Self::Klaviyo, Self::KlaviyoFlow]
             .into_iter()
@@ -101,7 +109,7 @@ pub async fn receive(app: &App, arrival: Arrival) -> anyhow::Result<()> {
     .await?;
     if kept.rows_affected() > 0 {
         telemetry::webhook(platform.as_str(), "kept");
-        app.queue.nudge(Job::Webhooks);
+        app.queue.nudge(platform.job());
     }
     Ok(())
 }
@@ -232,6 +240,7 @@ pub async fn replay(app: &App, ws: Option<WorkspaceId>, id: WebhookId) -> anyhow
     .execute(app.db.writer())
     .await?;
     app.queue.nudge(Job::Webhooks);
+    app.queue.nudge(Job::KlaviyoWebhooks);
     Ok(opened.rows_affected() > 0)
 }
 

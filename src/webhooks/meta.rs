@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::automations::{self, Happening};
 use crate::clock::{DAY, Millis};
 use crate::delivery::{MarketingReceipt, Receipt, record_receipt};
-use crate::meta::webhooks::{Event, EventKind, Marketing, Referral, parse};
+use crate::meta::webhooks::{Event, EventKind, Marketing, Referral, parse, people_who_changed};
 use crate::profiles::{self, Report};
 use crate::store::Conn;
 use crate::store::ids::{AutomationId, CampaignId, MessageKey, OriginId, SubscriberId};
@@ -37,7 +37,7 @@ pub(super) async fn read(app: &App, delivery: &Delivery) -> Result<Vec<Event>, T
                 let words = "Meta has blocked this Page from sending messages. Open the Page's \
                              Support Inbox on Facebook to see why and to ask for a review; \
                              nothing is sent until Meta lifts the block.";
-                workspaces::page_needs_reconnect(app, page.id, words).await?;
+                workspaces::page_blocked(app, page.id, words).await?;
             }
         }
     }
@@ -51,6 +51,11 @@ pub(super) async fn apply(
     events: Vec<Event>,
 ) -> Result<Understood, Trouble> {
     let mut done = Understood::default();
+    for person in people_who_changed(&delivery.body) {
+        workspaces::person_changed(app, conn, &person).await?;
+        // It names somebody, and is good for nothing more.
+        done.forget = true;
+    }
     let mut pages: HashMap<String, Option<PageRef>> = HashMap::new();
     for event in &events {
         let page = match pages.get(&event.page_id) {
@@ -220,7 +225,8 @@ impl Person<'_> {
         type Row = (OriginId, Option<CampaignId>, Option<AutomationId>);
         let answered: Option<Row> = sqlx::query_as(
             "SELECT origin_id, campaign_id, automation_id FROM messages
-             WHERE subscriber_id = $1 AND workspace_id = $2 AND sent_at > $3 AND sent_at <= $4
+             -- By the person, not by all that the workspace sent.
+             WHERE subscriber_id = $1 AND +workspace_id = $2 AND sent_at > $3 AND sent_at <= $4
                  AND (campaign_id IS NOT NULL OR automation_id IS NOT NULL)
              ORDER BY created_at DESC LIMIT 1",
         )

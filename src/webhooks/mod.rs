@@ -13,4 +13,4 @@ mod seen;
 mod shopify;
 
 pub use inbox::{Arrival, Kept, Platform, find, list, receive, replay};
-pub use process::process_due;
+pub use process::{process_due, process_klaviyo_due};

@@ -81,14 +81,20 @@ async fn due(app: &App) -> anyhow::Result<Vec<Job>> {
     // warm-up (24 h) lie within.
     let kinds: Vec<String> = sqlx::query_scalar(
         "SELECT 'webhooks' WHERE EXISTS \
-           (SELECT 1 FROM webhooks WHERE processed_at IS NULL AND retry_at <= $1) \
+           (SELECT 1 FROM webhooks WHERE processed_at IS NULL \
+              AND platform IN ('shopify', 'meta') AND retry_at <= $1) \
+         UNION ALL SELECT 'klaviyo_webhooks' WHERE EXISTS \
+           (SELECT 1 FROM webhooks WHERE processed_at IS NULL \
+              AND platform IN ('klaviyo', 'klaviyo_flow') AND retry_at <= $1) \
          UNION ALL SELECT 'campaigns' WHERE EXISTS \
            (SELECT 1 FROM campaigns WHERE status IN ('preparing', 'running') \
               OR (status = 'scheduled' AND scheduled_at <= $2)) \
          UNION ALL SELECT 'runs' WHERE EXISTS \
            (SELECT 1 FROM runs WHERE status = 'waiting' AND due_at <= $1) \
          UNION ALL SELECT 'profiles' WHERE EXISTS \
-           (SELECT 1 FROM klaviyo_outbox WHERE sent_at IS NULL AND error IS NULL AND due_at <= $1) \
+           (SELECT 1 FROM klaviyo_accounts a WHERE a.state = 'active' AND EXISTS \
+              (SELECT 1 FROM klaviyo_outbox o WHERE o.workspace_id = a.workspace_id \
+                 AND o.sent_at IS NULL AND o.error IS NULL AND o.due_at <= $1)) \
            OR EXISTS (SELECT 1 FROM klaviyo_groups WHERE wanted_at IS NOT NULL \
               AND (synced_at IS NULL OR synced_at < wanted_at))",
     )
@@ -100,6 +106,7 @@ async fn due(app: &App) -> anyhow::Result<Vec<Job>> {
         .iter()
         .filter_map(|kind| match kind.as_str() {
             "webhooks" => Some(Job::Webhooks),
+            "klaviyo_webhooks" => Some(Job::KlaviyoWebhooks),
             "campaigns" => Some(Job::Campaigns),
             "runs" => Some(Job::Runs),
             "profiles" => Some(Job::Profiles),

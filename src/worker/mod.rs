@@ -46,6 +46,7 @@ pub async fn run_due(app: &App) -> anyhow::Result<()> {
     upkeep::run(app).await?;
     for _ in 0..MAX_ROUNDS {
         let mut done = webhooks::process_due(app).await?;
+        done += webhooks::process_klaviyo_due(app).await?;
         campaigns::advance(app).await?;
         done += automations::advance_due(app).await?;
         let pages = delivery::pages_due(app).await?;

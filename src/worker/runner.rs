@@ -128,6 +128,7 @@ impl Runner {
 async fn perform(app: &App, job: Job) -> anyhow::Result<()> {
     match job {
         Job::Webhooks => webhooks::process_due(app).await.map(|_| ()),
+        Job::KlaviyoWebhooks => webhooks::process_klaviyo_due(app).await.map(|_| ()),
         Job::Messages(page) => delivery::send_due(app, page).await,
         Job::Campaigns => campaigns::advance(app).await,
         Job::Runs => automations::advance_due(app).await.map(|_| ()),

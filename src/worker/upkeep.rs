@@ -49,6 +49,21 @@ const RETENTION: &[(Millis, &str)] = &[
     ),
     (
         DAY,
+        "DELETE FROM person_sessions WHERE token_hash IN \
+         (SELECT token_hash FROM person_sessions WHERE expires_at < $1 LIMIT $2)",
+    ),
+    (
+        30 * DAY,
+        "DELETE FROM invitations WHERE code_hash IN \
+         (SELECT code_hash FROM invitations WHERE expires_at < $1 LIMIT $2)",
+    ),
+    (
+        30 * DAY,
+        "DELETE FROM alerts WHERE id IN \
+         (SELECT id FROM alerts WHERE created_at < $1 AND ended_at IS NOT NULL LIMIT $2)",
+    ),
+    (
+        DAY,
         "DELETE FROM login_links WHERE token_hash IN \
          (SELECT token_hash FROM login_links WHERE expires_at < $1 LIMIT $2)",
     ),
@@ -66,6 +81,8 @@ pub(super) async fn run(app: &App) -> anyhow::Result<()> {
         attribution::sweep_journeys(app).await.map(|_| ()),
         opt_ins::resync_due(app).await,
         workspaces::set_up_due(app).await,
+        workspaces::check_due(app).await,
+        workspaces::tell_alerts(app).await,
         opt_ins::tell_due(app).await,
         workspaces::renew_idle_shops(app).await,
         workspaces::read_plans_due(app).await,

@@ -3,6 +3,7 @@
 use anyhow::{Context, ensure};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::people;
 use crate::app::App;
 use crate::clock::{DAY, MINUTE, Millis};
 use crate::store::clean;
@@ -158,5 +159,5 @@ pub async fn sign_out(app: &App, token: &SecretString) -> anyhow::Result<()> {
         .bind(token_hash(token))
         .execute(app.db.writer())
         .await?;
-    Ok(())
+    people::end_session(app, token).await
 }

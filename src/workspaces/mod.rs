@@ -2,11 +2,19 @@
 //! their row, tokens that only we check are kept as hashes.
 
 mod access;
+mod alerts;
 pub mod audit;
+mod choose;
+mod disconnect;
 mod guide;
+mod health;
 mod installs;
+mod invitations;
 mod klaviyo;
+mod logins;
+mod meta_people;
 mod pages;
+mod people;
 mod plan;
 mod retention;
 mod set_up;
@@ -17,17 +25,35 @@ pub use access::{
     ApiToken, LoginLink, authenticate, create_token, login_link, open_login, revoke_token, session,
     sign_out, tokens,
 };
+pub use alerts::{
+    AlertHook, BadAddress, alert_address, alert_hook, set_alert_hook, tell_alerts, try_alert_hook,
+};
+pub use choose::{
+    Candidate, Choices, ChooseError, Chosen, Connected, Standing, choices, connect_chosen,
+};
+pub use disconnect::{Stops, disconnect_page, stops};
 pub use guide::{Guide, Skippable, guide, leave_guide, opt_in_is_placed, resume_guide, skip_step};
+pub use health::{
+    Finding, Health, Point, Trouble, Verdict, check_due, check_page, check_pages, health,
+    page_blocked, page_needs_reconnect, page_refused, page_unblocked,
+};
 pub use installs::{OpenError, Opening, open_shop};
+pub use invitations::{
+    invitation, invitation_holds, invitation_used, invite, open_invitations, withdraw_invitations,
+};
 pub use klaviyo::{
     KlaviyoSecret, connect_klaviyo, klaviyo_auth, klaviyo_broke, klaviyo_state,
     klaviyo_webhook_secret,
 };
-pub use pages::{
-    ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, page_needs_reconnect,
-    page_unblocked, pages,
+pub use logins::{Arrival, Login, LoginError, begin_login, choosing, logins};
+pub use meta_people::{Deletion, delete_person, deletion, person_changed, person_removed_app};
+pub use pages::{ConnectPage, Page, PageRef, connect_page, page, page_by_meta_id, pages};
+pub use people::{
+    Client, Role, Visit, clients, look_at, person_name, role_in, sign_in_person, visit,
 };
-pub use plan::{PLANS, Plan, Standing, plan, plan_changed, plan_named, plan_read, read_plans_due};
+pub use plan::{
+    PLANS, Plan, PlanStanding, plan, plan_changed, plan_named, plan_read, read_plans_due,
+};
 pub use retention::{Retention, retention, save_retention, to_prune};
 pub use set_up::set_up_due;
 pub use shop_tokens::{ask_shop, renew_idle_shops, shop_token};

@@ -4,10 +4,11 @@ use anyhow::{Context, anyhow, bail, ensure};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::set_up::{self, DeadToken, PageSetUp};
+use super::{disconnect, health};
 use crate::app::App;
 use crate::meta;
-use crate::store::ids::{PageRowId, WorkspaceId};
-use crate::store::{Conn, clean};
+use crate::store::Conn;
+use crate::store::ids::{LoginId, PageRowId, WorkspaceId};
 
 /// A connected Page, its tokens opened.
 #[derive(Clone, Debug)]
@@ -26,6 +27,10 @@ pub struct Page {
     /// What is wrong, in words for the merchant.
     pub attention: Option<String>,
     pub connected_at: i64,
+    /// Who signed in with Facebook for it; `None` where an operator gave tokens.
+    pub login: Option<LoginId>,
+    /// What connecting left undone is tried again then.
+    pub setup_due_at: Option<i64>,
 }
 
 /// Which Page an event is about, without opening its tokens.
@@ -45,12 +50,31 @@ pub struct ConnectPage {
     pub ad_token: Option<SecretString>,
 }
 
+/// What the connection came from, where it is not an operator's own tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct By<'a> {
+    pub(super) login: Option<LoginId>,
+    /// Meta's id of the person.
+    pub(super) user_id: Option<&'a str>,
+    /// They were told what stops elsewhere, and said yes.
+    pub(super) takes_over: bool,
+}
+
 /// Reads the Page, subscribes its webhooks, sets Get Started, and keeps the tokens. What does not
 /// work is told and tried again later; only a token that Meta does not accept is refused.
 pub async fn connect_page(
     app: &App,
     ws: WorkspaceId,
     page: ConnectPage,
+) -> anyhow::Result<PageRowId> {
+    connect_by(app, ws, page, By::default()).await
+}
+
+pub(super) async fn connect_by(
+    app: &App,
+    ws: WorkspaceId,
+    page: ConnectPage,
+    by: By<'_>,
 ) -> anyhow::Result<PageRowId> {
     let digits = page.meta_id.chars().all(|c| c.is_ascii_digit());
     ensure!(
@@ -60,12 +84,15 @@ pub async fn connect_page(
     );
     let ad_account = page.ad_account.as_deref().map(ad_account).transpose()?;
     let known = page_by_meta_id(&mut *app.db.acquire().await?, &page.meta_id).await?;
-    refuse_foreign(known, ws)?;
+    refuse_foreign(known.filter(|_| !by.takes_over), ws)?;
 
-    let done = set_up::set_up_page(app, &page.meta_id, &page.token)
+    let mut done = set_up::set_up_page(app, &page.meta_id, &page.token)
         .await
         .map_err(|dead| plain(&dead))?;
-    keep(app, ws, page, done, ad_account).await
+    if let Some(user_id) = by.user_id {
+        done.whose = Some(user_id.to_owned());
+    }
+    keep(app, ws, page, done, ad_account, by).await
 }
 
 async fn keep(
@@ -74,11 +101,22 @@ async fn keep(
     page: ConnectPage,
     done: PageSetUp,
     ad_account: Option<String>,
+    by: By<'_>,
 ) -> anyhow::Result<PageRowId> {
     let mut tx = app.db.begin().await?;
-    let known = page_by_meta_id(&mut tx, &page.meta_id).await?;
+    let mut known = page_by_meta_id(&mut tx, &page.meta_id).await?;
+    if let Some(other) = known.filter(|known| known.workspace != ws && by.takes_over) {
+        disconnect::release(app, &mut tx, other.id, disconnect::TAKEN_OVER).await?;
+        known = None;
+    }
     refuse_foreign(known, ws)?;
-    let id = known.map_or_else(|| app.ids.next(), |known| known.id);
+    // Connected here before: its subscribers and their consent belong to that row.
+    let id = match known {
+        Some(known) => known.id,
+        None => disconnect::former(&mut tx, ws, &page.meta_id)
+            .await?
+            .unwrap_or_else(|| app.ids.next()),
+    };
     let token = app
         .keys
         .seal(&token_context(id), page.token.expose_secret())?;
@@ -91,15 +129,18 @@ async fn keep(
     // told the Page's name, the business's own stands for it.
     sqlx::query(
         "INSERT INTO pages (id, workspace_id, meta_id, name, token_sealed, ad_account, \
-           ad_token_sealed, connected_at, setup_due_at) \
+           ad_token_sealed, connected_at, setup_due_at, connected_by, login_id, check_due_at) \
          VALUES ($1, $2, $3, COALESCE($4, (SELECT name FROM workspaces WHERE id = $2)), $5, $6, \
-           $7, $8, $9) \
+           $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (id) DO UPDATE SET name = COALESCE($4, pages.name), \
            setup_due_at = excluded.setup_due_at, \
            token_sealed = excluded.token_sealed, \
            ad_account = COALESCE(excluded.ad_account, pages.ad_account), \
            ad_token_sealed = COALESCE(excluded.ad_token_sealed, pages.ad_token_sealed), \
-           connected_at = excluded.connected_at, state = 'active', attention = NULL",
+           connected_at = excluded.connected_at, connected_by = excluded.connected_by, \
+           login_id = excluded.login_id, check_due_at = excluded.check_due_at, \
+           state = 'active', attention = NULL, trouble = NULL, troubles = 0, \
+           disconnected_at = NULL",
     )
     .bind(id)
     .bind(ws)
@@ -110,6 +151,9 @@ async fn keep(
     .bind(ad_token)
     .bind(now)
     .bind(done.left.due_at(now))
+    .bind(done.whose)
+    .bind(by.login)
+    .bind(now + health::FIRST_CHECK)
     .execute(&mut *tx)
     .await
     .context("keep the Page")?;
@@ -158,7 +202,7 @@ fn plain(dead: &DeadToken) -> anyhow::Error {
 pub async fn pages(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<Page>> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, workspace_id, meta_id, name, token_sealed, ad_account, ad_token_sealed, \
-                state, attention, connected_at \
+                state, attention, connected_at, login_id, setup_due_at \
          FROM pages WHERE workspace_id = $1 AND disconnected_at IS NULL ORDER BY id",
     )
     .bind(ws)
@@ -170,7 +214,7 @@ pub async fn pages(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<Page>> {
 pub async fn page(app: &App, id: PageRowId) -> anyhow::Result<Option<Page>> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, workspace_id, meta_id, name, token_sealed, ad_account, ad_token_sealed, \
-                state, attention, connected_at \
+                state, attention, connected_at, login_id, setup_due_at \
          FROM pages WHERE id = $1 AND disconnected_at IS NULL",
     )
     .bind(id)
@@ -189,25 +233,6 @@ pub async fn page_by_meta_id(conn: &mut Conn, meta_id: &str) -> anyhow::Result<O
     Ok(row.map(|(id, workspace)| PageRef { id, workspace }))
 }
 
-/// Marks the Page as in trouble: its sends stand still until it is connected again.
-pub async fn page_needs_reconnect(app: &App, id: PageRowId, words: &str) -> anyhow::Result<()> {
-    sqlx::query("UPDATE pages SET state = 'needs_reconnect', attention = $2 WHERE id = $1")
-        .bind(id)
-        .bind(clean(words))
-        .execute(app.db.writer())
-        .await?;
-    Ok(())
-}
-
-/// Meta lifted its block: the Page may send again.
-pub async fn page_unblocked(conn: &mut Conn, id: PageRowId) -> anyhow::Result<()> {
-    sqlx::query("UPDATE pages SET state = 'active', attention = NULL WHERE id = $1")
-        .bind(id)
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
 #[derive(sqlx::FromRow)]
 struct Row {
     id: PageRowId,
@@ -220,6 +245,8 @@ struct Row {
     state: String,
     attention: Option<String>,
     connected_at: i64,
+    login_id: Option<LoginId>,
+    setup_due_at: Option<i64>,
 }
 
 impl Row {
@@ -240,15 +267,17 @@ impl Row {
             state: self.state,
             attention: self.attention,
             connected_at: self.connected_at,
+            login: self.login_id,
+            setup_due_at: self.setup_due_at,
         })
     }
 }
 
-fn token_context(id: PageRowId) -> String {
+pub(super) fn token_context(id: PageRowId) -> String {
     format!("pages.token:{id}")
 }
 
-fn ad_token_context(id: PageRowId) -> String {
+pub(super) fn ad_token_context(id: PageRowId) -> String {
     format!("pages.ad_token:{id}")
 }
 

@@ -52,7 +52,7 @@ const BATCH: i64 = 20;
 
 /// Where the workspace stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct PlanStanding {
     /// What Shopify says; `None` before it was ever read.
     pub plan: Option<Plan>,
     /// The former, larger plan and until when it holds.
@@ -61,7 +61,7 @@ pub struct Standing {
     pub choose_at: String,
 }
 
-impl Standing {
+impl PlanStanding {
     /// The limit that holds now. What is not known limits nobody.
     pub fn campaign_messages(&self) -> Option<i64> {
         let holds = self.grace.map(|(plan, _)| plan).or(self.plan)?;
@@ -98,7 +98,7 @@ struct Row {
 }
 
 /// `None` where Shopify does not bill: without a configured app, or with a token given by hand.
-pub async fn plan(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Standing>> {
+pub async fn plan(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<PlanStanding>> {
     let Some(choose_at) = billed_at(app, ws).await? else {
         return Ok(None);
     };
@@ -109,7 +109,7 @@ pub async fn plan(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Standing>
         let until = row.grace_until.filter(|until| now < *until)?;
         Some((plan_named(row.grace_name.as_deref()), until))
     });
-    Ok(Some(Standing {
+    Ok(Some(PlanStanding {
         plan: read.map(|row| plan_named(row.name.as_deref())),
         grace,
         choose_at,
@@ -117,7 +117,7 @@ pub async fn plan(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Standing>
 }
 
 /// [`plan`], read at Shopify first if it is not fresh: for the page, and the way back from Shopify.
-pub async fn plan_read(app: &App, workspace: &Workspace) -> anyhow::Result<Option<Standing>> {
+pub async fn plan_read(app: &App, workspace: &Workspace) -> anyhow::Result<Option<PlanStanding>> {
     let ws = workspace.id;
     if billed_at(app, ws).await?.is_some() {
         let row = load(app, ws).await?;
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_limits_nobody() {
-        let standing = |plan, grace| Standing {
+        let standing = |plan, grace| PlanStanding {
             plan,
             grace,
             choose_at: String::new(),

@@ -3,7 +3,7 @@
 
 use secrecy::SecretString;
 
-use super::{klaviyo, pages, shop_tokens, shops};
+use super::{health, klaviyo, pages, shop_tokens, shops};
 use crate::app::App;
 use crate::clock::{DAY, MINUTE, Millis};
 use crate::meta::{self, Class};
@@ -12,7 +12,7 @@ use crate::store::clean;
 use crate::store::ids::{PageRowId, ShopId, WorkspaceId};
 
 /// What comes back when somebody presses Get Started: webhooks take it for an opt-in.
-const GET_STARTED: &str = "pagecast:get_started";
+pub(super) const GET_STARTED: &str = "pagecast:get_started";
 /// After an answer that may be another the next time.
 const SOON: Millis = 10 * MINUTE;
 /// After a refusal: somebody has to change something first.
@@ -45,6 +45,8 @@ impl Left {
 #[derive(Debug, Default)]
 pub(super) struct PageSetUp {
     pub(super) name: Option<String>,
+    /// Meta's id of whoever the token came from.
+    pub(super) whose: Option<String>,
     pub(super) left: Left,
 }
 
@@ -61,7 +63,10 @@ pub(super) async fn set_up_page(
     meta_id: &str,
     token: &SecretString,
 ) -> Result<PageSetUp, DeadToken> {
-    let mut done = PageSetUp::default();
+    let mut done = PageSetUp {
+        whose: whose(app, token).await,
+        ..PageSetUp::default()
+    };
     match app.meta.page(meta_id, token).await {
         Ok(told) => {
             if told.id != meta_id {
@@ -99,6 +104,12 @@ pub(super) async fn set_up_page(
         wait(&mut done.left, &error);
     }
     Ok(done)
+}
+
+/// Not needed to work, but to stop when this person takes the access back at Meta.
+async fn whose(app: &App, token: &SecretString) -> Option<String> {
+    let told = app.meta.debug_token(token).await.ok()?;
+    told.user_id.map(|id| clean(&id))
 }
 
 fn unless_dead(error: meta::Error, tried: &'static str) -> Result<meta::Error, DeadToken> {
@@ -161,11 +172,11 @@ async fn set_up_again(app: &App, id: PageRowId) -> anyhow::Result<()> {
             Ok(())
         }
         Err(dead) => {
-            let words = match &dead.error {
-                meta::Error::Api(answer) => answer.meaning(),
-                _ => "Meta no longer accepts the Page's token",
+            let (code, subcode, meaning) = match &dead.error {
+                meta::Error::Api(answer) => (answer.code, answer.subcode, answer.meaning()),
+                _ => (190, None, "Meta no longer accepts the Page's token"),
             };
-            pages::page_needs_reconnect(app, id, words).await
+            health::page_refused(app, id, code, subcode, meaning).await
         }
     }
 }

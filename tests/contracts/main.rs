@@ -5,6 +5,7 @@
 
 mod klaviyo_calls;
 mod meta_calls;
+mod meta_login;
 mod meta_samples;
 mod recorder;
 mod shopify_admin;

@@ -15,7 +15,7 @@ async fn clicks_are_counted_once_each_and_prove_what_the_receipts_did_not_say() 
     let first = world.click(ws, campaign, ana, NOW + MINUTE);
     let second = world.click(ws, campaign, ana, NOW + HOUR);
     for click in [&first, &second, &first] {
-        assert!(recorder.record(click.clone()));
+        recorder.record(click.clone()).await.unwrap();
     }
     recorder.flush().await;
     links::keep(&world.app, &[second]).await.unwrap();
@@ -46,14 +46,14 @@ async fn what_was_recorded_is_written_before_the_process_ends() {
     }
     for n in 0..1_500 {
         let click = world.click(ws, campaign, people[n % 20], NOW);
-        assert!(recorder.record(click));
+        recorder.record(click).await.unwrap();
     }
     world.app.stop.cancel();
     world.app.tasks.close();
     world.app.tasks.wait().await;
     assert_eq!(world.count("SELECT COUNT(*) FROM clicks").await, 1_500);
     let late = world.click(ws, campaign, people[0], NOW);
-    assert!(!recorder.record(late));
+    assert!(recorder.record(late).await.is_err());
     recorder.flush().await;
 }
 

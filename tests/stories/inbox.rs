@@ -21,7 +21,7 @@ fn hmac(secret: &str, body: &[u8]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-async fn meta_says(story: &Story, body: Vec<u8>) -> u16 {
+pub(crate) async fn meta_says(story: &Story, body: Vec<u8>) -> u16 {
     let secret = story.app.config.meta.app_secret.clone().unwrap();
     let signature = hex::encode(hmac(secret.expose_secret(), &body));
     let request = story.http.post(format!("{}/webhooks/meta", story.url));

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod agency;
 mod automations;
 mod browser;
 mod campaigns;
@@ -13,10 +14,13 @@ mod crash;
 mod delivery;
 mod embedded;
 mod embedded_browser;
+mod facebook;
+mod facebook_browser;
 mod faults;
 mod inbox;
 mod leaving;
 mod main_job;
+mod meta_callbacks;
 mod plans;
 mod privacy;
 mod proxy;

@@ -3,7 +3,7 @@
 
 use pagecast::clock::DAY;
 use pagecast::store::ids::WorkspaceId;
-use pagecast::workspaces::{self, Standing};
+use pagecast::workspaces::{self, PlanStanding};
 use reqwest::Method;
 
 use crate::story;
@@ -34,7 +34,7 @@ async fn installed(story: &Story) -> WorkspaceId {
         .unwrap()
 }
 
-async fn standing(story: &Story, ws: WorkspaceId) -> Standing {
+async fn standing(story: &Story, ws: WorkspaceId) -> PlanStanding {
     workspaces::plan(&story.app, ws)
         .await
         .unwrap()

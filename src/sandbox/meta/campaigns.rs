@@ -32,6 +32,9 @@ impl Meta {
                 "(#200) The token has no permission ads_management",
             ));
         };
+        if self.login_holds_account(token, account) {
+            return Ok(());
+        }
         let state = self.state();
         if state
             .pages

@@ -1,6 +1,7 @@
 //! Meta: the Graph API for Pages, people, subscription tokens, campaigns and messages, and the
 //! signed webhooks about them. Who calls is checked first, then what, then whether it may.
 
+mod ad_accounts;
 mod campaigns;
 mod checks;
 mod consent;
@@ -8,6 +9,8 @@ mod content;
 mod events;
 mod faults;
 mod graph;
+mod login;
+mod managers;
 mod messages;
 mod pages;
 mod people;
@@ -36,6 +39,8 @@ use super::{Config, World, lock};
 
 pub use events::EventShape;
 pub use faults::{SeenCall, Throttle};
+pub use login::PORTFOLIO_CONFIG;
+pub(super) use login::{ASSET_CONFIG, LEADS_CONFIG};
 pub(crate) use people::Line;
 pub use people::Person;
 pub use state::{Campaign, Channel, SentMessage};
@@ -182,6 +187,9 @@ impl Meta {
         if token == format!("{}|{}", self.inner.app_id, self.inner.app_secret) {
             return Ok(Caller::App);
         }
+        if let Some(known) = self.login_caller(token) {
+            return known;
+        }
         let state = self.state();
         if let Some(page) = state.pages.values().find(|p| p.token == token) {
             return Ok(Caller::Page(page.id.clone()));
@@ -198,6 +206,9 @@ impl Meta {
             percent: 1,
             business_use_case: None,
         };
+        if call.method == Method::GET && call.path == ["oauth", "access_token"] {
+            return (self.access_token(call), usage);
+        }
         let caller = match self.caller(call) {
             Ok(caller) => caller,
             Err(refusal) => return (Err(refusal), usage),
@@ -241,6 +252,9 @@ impl Meta {
             ("POST", [page, "message_attachments"]) => self.upload(page, call, caller),
             ("GET", ["debug_token"]) => self.debug_token(call, caller),
             ("GET", ["me", "accounts"]) => self.accounts(call, caller),
+            ("GET", ["me", "adaccounts"]) => self.ad_accounts(call, caller),
+            ("GET", ["me", "businesses"]) => self.businesses(call, caller),
+            ("GET", [page, "agencies"]) => self.agencies(page, call, caller),
             ("GET", ["me"]) => self.me(call, caller),
             ("POST", [_app, "subscriptions"]) => self.app_subscriptions(call, caller),
             ("GET", [id]) => self.node(id, call, caller),
@@ -315,6 +329,9 @@ async fn graph_api(
             );
         }
     };
+    if method == Method::GET && call.path == ["dialog", "oauth"] {
+        return meta.dialog(&call);
+    }
     let is_send = call.path.last().is_some_and(|edge| edge == "messages");
     if is_send && let Some(throttle) = meta.throttle_due() {
         return graph::throttled(throttle, &trace, meta.use_case(&call.path[0]));

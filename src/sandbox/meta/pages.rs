@@ -214,20 +214,7 @@ impl Meta {
         }
         if id.starts_with("act_") {
             self.account_call(id, caller)?;
-            call.only(&[])?;
-            let known = [
-                "id",
-                "account_id",
-                "name",
-                "currency",
-                "account_status",
-                "timezone_name",
-            ];
-            call.fields(&known, &["id"])?;
-            return Ok(json!({
-                "id": id, "account_id": id.trim_start_matches("act_"), "name": "Ad account",
-                "currency": "USD", "account_status": 1, "timezone_name": "America/New_York",
-            }));
+            return self.ad_account_node(id, call);
         }
         call.only(&[])?;
         if let Some(human) = self.state().people.get(id) {
@@ -263,11 +250,30 @@ impl Meta {
             let text = format!("Unsupported get request. Object with ID '{id}' does not exist");
             return Err(Refusal::new(100, text).sub(33));
         };
-        let known = ["id", "name", "username", "category", "link", "access_token"];
-        let fields = call.fields(&known, &["id", "name"])?;
+        let known = [
+            "id",
+            "name",
+            "username",
+            "category",
+            "link",
+            "access_token",
+            "has_lead_access",
+        ];
+        let mut fields = call.fields(&known, &["id", "name"])?;
+        let mut leads = Value::Null;
+        for field in &mut fields {
+            if let Some(user) = field
+                .strip_prefix("has_lead_access.user_id(")
+                .and_then(|rest| rest.strip_suffix(')'))
+            {
+                leads = state.login.lead_access(&page.id, user);
+                "has_lead_access".clone_into(field);
+            }
+        }
         let row = json!({
             "id": page.id, "name": page.name, "username": page.id, "category": "Coffee shop",
             "link": format!("https://www.facebook.com/{}", page.id), "access_token": page.token,
+            "has_lead_access": leads,
         });
         Ok(pick(&row, &fields))
     }
@@ -276,6 +282,9 @@ impl Meta {
         call.only(&["input_token"])?;
         let token = call.required_text("input_token")?;
         if *caller == Caller::App || matches!(caller, Caller::Login(own) if *own == token) {
+            if let Some(data) = self.login_inspected(&token) {
+                return Ok(json!({ "data": data }));
+            }
             let state = self.state();
             let page = state.pages.values().find(|p| p.token == token);
             let login = state.pages.values().find(|p| p.ad_token == token);
@@ -315,16 +324,24 @@ impl Meta {
 
     pub(super) fn accounts(&self, call: &Call, caller: &Caller) -> Answer {
         call.only(&["limit", "after"])?;
-        let fields = call.fields(
-            &["id", "name", "access_token", "tasks"],
-            &["id", "name", "access_token"],
-        )?;
+        let known = [
+            "id",
+            "name",
+            "access_token",
+            "tasks",
+            "picture",
+            "followers_count",
+        ];
+        let fields = call.fields(&known, &["id", "name", "access_token"])?;
         let Caller::Login(token) = caller else {
             return Err(Refusal::new(
                 100,
                 "(#100) Tried accessing nonexisting field (accounts)",
             ));
         };
+        if let Some(rows) = self.login_accounts(token, &fields) {
+            return Ok(json!({ "data": rows }));
+        }
         let state = self.state();
         let rows: Vec<Value> = state
             .pages
@@ -352,12 +369,12 @@ impl Meta {
         call.only(&[])?;
         match caller {
             Caller::Page(id) => self.node(id, call, caller),
-            Caller::Login(_) => {
+            Caller::Login(token) => {
+                let row = self
+                    .login_me(token)
+                    .unwrap_or_else(|| json!({"id": "122100000000001", "name": "System user"}));
                 let fields = call.fields(&["id", "name"], &["id", "name"])?;
-                Ok(pick(
-                    &json!({"id": "122100000000001", "name": "System user"}),
-                    &fields,
-                ))
+                Ok(pick(&row, &fields))
             }
             Caller::App => Err(Refusal::new(2500, "An active access token must be used")),
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use serde_json::Value;
 
 use super::faults::{SeenCall, Throttle};
+use super::login::LoginState;
 use crate::clock::Millis;
 
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(super) struct State {
     pub(super) unknown_calls: Vec<String>,
     /// Events nobody was subscribed to.
     pub(super) untold: u64,
+    /// Facebook accounts and what came of their logins.
+    pub(super) login: LoginState,
 }
 
 #[derive(Debug)]

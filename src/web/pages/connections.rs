@@ -2,26 +2,30 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use secrecy::ExposeSecret;
 
 use crate::app::App;
 use crate::klaviyo::segments::GroupKind;
 use crate::profiles;
-use crate::store::ids::WorkspaceId;
+use crate::store::ids::{PageRowId, WorkspaceId};
 use crate::web::Web;
 use crate::web::pages::answer::{Answer, page, see_other_saying};
 use crate::web::pages::error::Error;
 use crate::web::pages::format::{Format, number};
+use crate::web::pages::page_card::{self, PageCard};
 use crate::web::pages::session::Session;
 use crate::web::pages::shell::{Nav, Shell};
-use crate::web::pages::words;
 use crate::workspaces;
 
 pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/app/connections", get(show))
+        .route("/app/connections/check", post(check))
+        .route("/app/connections/invite", post(invite))
+        .route("/app/connections/invite/end", post(withdraw))
+        .route("/app/connections/pages/{page}/disconnect", post(disconnect))
         .route("/app/connections/klaviyo/names", post(refresh_names))
 }
 
@@ -38,31 +42,7 @@ struct Connections {
     flow_body: String,
     commands: Vec<Command>,
     zone: String,
-}
-
-struct PageCard {
-    name: String,
-    initials: String,
-    meta_id: String,
-    status: &'static str,
-    status_words: &'static str,
-    attention: Option<String>,
-    connected: String,
-    checks: Vec<Check>,
-}
-
-/// A point that is well, or what is missing and its cure.
-struct Check {
-    icon: &'static str,
-    tone: &'static str,
-    title: &'static str,
-    words: String,
-    action: Option<Cure>,
-}
-
-struct Cure {
-    href: &'static str,
-    text: &'static str,
+    invitations: i64,
 }
 
 struct ShopCard {
@@ -134,27 +114,30 @@ fn flow_body(event: &str) -> String {
 async fn show(State(web): State<Web>, session: Session) -> Answer {
     let app = &web.app;
     let ws = session.workspace.id;
+    let pages = workspaces::pages(app, ws).await?;
     page(&view(
         &session,
-        workspaces::pages(app, ws).await?,
+        page_card::cards(app, &session.format(), pages).await?,
         workspaces::shop(app, ws).await?,
         workspaces::klaviyo_state(app, ws).await?,
         profiles::groups(app, ws).await?,
         flow_setup(app, ws, "Win back").await?,
+        workspaces::open_invitations(app, ws).await?,
     ))
 }
 
 fn view(
     session: &Session,
-    pages: Vec<workspaces::Page>,
+    pages: Vec<PageCard>,
     shop: Option<workspaces::Shop>,
     klaviyo: Option<(String, Option<String>)>,
     groups: Vec<profiles::Group>,
     flow: FlowSetup,
+    invitations: i64,
 ) -> Connections {
     let f = &session.format();
     Connections {
-        pages: pages.into_iter().map(|page| page_card(f, page)).collect(),
+        pages,
         shop: shop.map(|shop| ShopCard {
             name: shop.name.unwrap_or_else(|| shop.domain.as_str().to_owned()),
             domain: shop.domain.as_str().to_owned(),
@@ -172,8 +155,49 @@ fn view(
         flow_body: flow.body,
         commands: commands(session.workspace.id),
         zone: f.zone(),
+        invitations,
         shell: session.shell(Nav::Connections, "Connections"),
     }
+}
+
+/// Looks at every Page at Meta now.
+async fn check(State(web): State<Web>, session: Session) -> Answer {
+    workspaces::check_pages(&web.app, session.ws()).await?;
+    Ok(see_other_saying("/app/connections", "Checked at Meta"))
+}
+
+#[derive(Template)]
+#[template(path = "connections/invited.html")]
+struct Invited {
+    shell: Shell,
+    url: String,
+}
+
+/// A link for somebody else to connect a Page with; shown once.
+async fn invite(State(web): State<Web>, session: Session) -> Answer {
+    page(&Invited {
+        url: workspaces::invite(&web.app, session.ws()).await?,
+        shell: session.shell(Nav::Connections, "Invitation"),
+    })
+}
+
+async fn withdraw(State(web): State<Web>, session: Session) -> Answer {
+    workspaces::withdraw_invitations(&web.app, session.ws()).await?;
+    Ok(see_other_saying(
+        "/app/connections",
+        "The invitations have ended",
+    ))
+}
+
+async fn disconnect(State(web): State<Web>, session: Session, Path(page): Path<String>) -> Answer {
+    let id: PageRowId = page.parse().map_err(|_| Error::NotFound)?;
+    if !workspaces::disconnect_page(&web.app, session.ws(), id).await? {
+        return Err(Error::NotFound);
+    }
+    Ok(see_other_saying(
+        "/app/connections",
+        "The Page is disconnected",
+    ))
 }
 
 /// Asks Klaviyo for the names of its segments and lists.
@@ -198,74 +222,6 @@ async fn refresh_names(State(web): State<Web>, session: Session) -> Answer {
                 "Klaviyo did not answer. Try again in a minute.",
             ))
         }
-    }
-}
-
-fn page_card(f: &Format, page: workspaces::Page) -> PageCard {
-    let active = page.state == "active" && page.token.is_some();
-    let paid = page.ad_account.is_some() && page.ad_token.is_some();
-    let attention = page
-        .attention
-        .clone()
-        .or_else(|| (!active).then(|| "Meta does not accept our access any more.".to_owned()));
-    let (status, status_words) = match (active, paid && attention.is_none()) {
-        (false, _) => ("broken", "Not working"),
-        (true, false) => ("attention", "Needs attention"),
-        (true, true) => ("ok", "Connected"),
-    };
-    let checks = vec![
-        if active {
-            Check {
-                icon: "circle-check",
-                tone: "good",
-                title: "Messages go out, and answers come in",
-                words: "The Page’s token works as far as Meta has told us.".to_owned(),
-                action: Some(Cure {
-                    href: "/app/webhooks",
-                    text: "See events",
-                }),
-            }
-        } else {
-            Check {
-                icon: "circle-alert",
-                tone: "bad",
-                title: "The Page has to be connected again",
-                words: "Until then its messages wait.".to_owned(),
-                action: Some(Cure {
-                    href: "#connect-page",
-                    text: "How to",
-                }),
-            }
-        },
-        match &page.ad_account {
-            Some(account) if paid => Check {
-                icon: "circle-check",
-                tone: "good",
-                title: "Paid marketing messages are possible",
-                words: format!("Meta bills the ad account {account}."),
-                action: None,
-            },
-            _ => Check {
-                icon: "triangle-alert",
-                tone: "warn",
-                title: "No ad account, so no paid marketing messages",
-                words: "Only people with an open 24-hour window can be reached. Connect the Page again with its ad account.".to_owned(),
-                action: Some(Cure {
-                    href: "#connect-page",
-                    text: "How to",
-                }),
-            },
-        },
-    ];
-    PageCard {
-        initials: words::initials(&page.name),
-        name: page.name,
-        meta_id: page.meta_id,
-        status,
-        status_words,
-        attention,
-        connected: f.time(page.connected_at),
-        checks,
     }
 }
 
@@ -358,7 +314,7 @@ fn commands(ws: WorkspaceId) -> Vec<Command> {
 mod tests {
     use super::*;
     use crate::shopify::ShopDomain;
-    use crate::store::ids::{PageRowId, ShopId};
+    use crate::store::ids::ShopId;
     use crate::web::pages::listing::samples::{NOW, clean, html, session};
 
     #[test]
@@ -397,6 +353,8 @@ mod tests {
             state: state.to_owned(),
             attention: attention.map(str::to_owned),
             connected_at: NOW,
+            login: None,
+            setup_due_at: None,
         }
     }
 
@@ -409,6 +367,7 @@ mod tests {
             None,
             Vec::new(),
             flow(),
+            2,
         ));
         clean(&html);
         for part in [
@@ -430,11 +389,24 @@ mod tests {
             sample_page("active", None, false),
             sample_page("active", Some("Meta limits the Page until Friday."), true),
         ];
-        let statuses: Vec<&str> = pages
-            .iter()
-            .map(|page| page_card(&session().format(), page.clone()).status)
-            .collect();
-        assert_eq!(statuses, ["ok", "broken", "attention", "attention"]);
+        let health = workspaces::Health {
+            checked_at: Some(NOW),
+            ..workspaces::Health::default()
+        };
+        let card = |page| {
+            page_card::card(
+                &session().format(),
+                page,
+                &health,
+                workspaces::Stops::default(),
+            )
+        };
+        let mut pages: Vec<PageCard> = pages.into_iter().map(card).collect();
+        for (i, page) in pages.iter_mut().enumerate() {
+            page.id = format!("pag_{i}");
+        }
+        let statuses: Vec<&str> = pages.iter().map(|page| page.status).collect();
+        assert_eq!(statuses, ["ok", "broken", "ok", "attention"]);
         let shop = workspaces::Shop {
             id: ShopId(1),
             workspace: WorkspaceId(1),
@@ -461,11 +433,12 @@ mod tests {
             klaviyo,
             vec![group],
             flow(),
+            0,
         ));
         clean(&html);
         for part in [
             "The password changed.",
-            "act_9",
+            "Disconnect Hollow Pine",
             "pine.myshopify.com",
             "Xy1",
             "Shopify no longer accepts our access",

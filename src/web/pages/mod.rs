@@ -4,6 +4,8 @@
 //! A page is a template in `templates/` that extends `layout.html` and has a field `shell`; its
 //! handler takes a [`Session`](session::Session), which only a signed-in request has.
 
+mod agency;
+mod alerts;
 pub mod answer;
 pub mod assets;
 pub mod chart;
@@ -27,11 +29,14 @@ mod campaign_report;
 mod campaigns;
 
 mod connections;
+mod facebook;
 
 mod links;
 mod listing;
 mod orders;
 mod overview;
+mod page_card;
+mod permissions;
 mod plan;
 mod privacy;
 
@@ -66,17 +71,24 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(automations::router())
         .merge(webhooks::router())
         .merge(connections::router())
+        .merge(facebook::router())
+        .merge(permissions::router())
+        .merge(alerts::router())
         .merge(settings::router())
         .merge(privacy::router())
         .merge(plan::router())
         .route("/app/", get(async || Redirect::permanent("/app")))
         .route("/app/{*unknown}", any(async || error::Error::NotFound))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(web.clone(), session::guard));
+        // Only on these routes: an address that is nobody's is not found, signed in or not.
+        .route_layer(from_fn_with_state(web.clone(), session::guard))
+        .fallback(async || error::Error::NotFound);
     Router::new()
         .route("/", get(to_the_admin))
         .merge(assets::router())
         .merge(bounce::router())
+        .merge(facebook::outside())
+        .merge(agency::router())
         .merge(pages)
 }
 

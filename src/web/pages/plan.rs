@@ -11,7 +11,7 @@ use super::session::Session;
 use super::shell::{Nav, Shell};
 use crate::campaigns;
 use crate::web::Web;
-use crate::workspaces::{self, PLANS, Plan, Standing};
+use crate::workspaces::{self, PLANS, Plan, PlanStanding};
 
 pub(super) fn router() -> Router<Web> {
     // Also where Shopify leads back to after another plan was chosen: it is read again then.
@@ -53,7 +53,7 @@ async fn show(State(web): State<Web>, session: Session) -> Answer {
     page(&view(&session, standing.as_ref(), used, next))
 }
 
-fn view(session: &Session, standing: Option<&Standing>, used: i64, next: i64) -> PlanPage {
+fn view(session: &Session, standing: Option<&PlanStanding>, used: i64, next: i64) -> PlanPage {
     let f = session.format();
     PlanPage {
         billed: standing.map(|standing| billed(&f, standing, used)),
@@ -63,7 +63,7 @@ fn view(session: &Session, standing: Option<&Standing>, used: i64, next: i64) ->
     }
 }
 
-fn billed(f: &Format, standing: &Standing, used: i64) -> Billed {
+fn billed(f: &Format, standing: &PlanStanding, used: i64) -> Billed {
     let limit = standing.campaign_messages();
     Billed {
         name: standing
@@ -100,8 +100,8 @@ mod tests {
     use super::*;
     use crate::web::pages::listing::samples::{NOW, clean, html, session};
 
-    fn standing(plan: Option<Plan>, grace: Option<(Plan, i64)>) -> Standing {
-        Standing {
+    fn standing(plan: Option<Plan>, grace: Option<(Plan, i64)>) -> PlanStanding {
+        PlanStanding {
             plan,
             grace,
             choose_at: "https://admin.shopify.com/store/pine/charges/pagecast/pricing_plans"

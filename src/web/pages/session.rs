@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::agency;
 use super::answer::{TOAST_COOKIE, see_other, toast_text};
 use super::embedded::{self, Admitted, Bridge, Claim};
 use super::error::{Error, Failure, draw};
@@ -18,12 +19,13 @@ use super::shell::{Nav, Shell};
 use crate::clock::Millis;
 use crate::store::ids::WorkspaceId;
 use crate::web::Web;
-use crate::workspaces::{self, Workspace};
+use crate::workspaces::{self, Role, Workspace};
 
 pub const SESSION_COOKIE: &str = "pagecast_session";
 pub const SIGN_IN: &str = "/app/sign-in";
 
-const POLICY: &str = "default-src 'self'; img-src 'self' https: data:; style-src 'self'; \
+/// What a page of the admin that stands alone may load, and who may frame it: nobody.
+pub(in crate::web::pages) const POLICY: &str = "default-src 'self'; img-src 'self' https: data:; style-src 'self'; \
     style-src-attr 'unsafe-inline'; script-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'self'";
 
@@ -37,6 +39,8 @@ pub struct Session {
     toast: Option<String>,
     /// The page runs inside Shopify's admin.
     bridge: Option<Bridge>,
+    /// What somebody who signed in with Facebook may do; `None` for the workspace's own people.
+    role: Option<Role>,
     now: Millis,
 }
 
@@ -58,12 +62,18 @@ impl Session {
             shop: Some("harbour-coffee.myshopify.com".to_owned()),
             toast: None,
             bridge: None,
+            role: None,
             now,
         }
     }
 
     pub fn ws(&self) -> WorkspaceId {
         self.workspace.id
+    }
+
+    /// What the page needs where it runs inside Shopify's admin.
+    pub fn bridge(&self) -> Option<&Bridge> {
+        self.bridge.as_ref()
     }
 
     pub fn format(&self) -> Format {
@@ -79,6 +89,7 @@ impl Session {
             shop: self.shop.clone(),
             toast: self.toast.clone(),
             bridge: self.bridge.clone(),
+            is_client: self.role.is_some(),
             f: self.format(),
         }
     }
@@ -124,10 +135,13 @@ pub async fn guard(State(web): State<Web>, mut request: Request, next: Next) -> 
         None => alone(&web, headers, is_part, is_reading).await,
     };
     let session = match session {
-        Ok(Some(session)) => session,
-        Ok(None) => return finish(to_sign_in(is_part), None, is_part),
+        Ok(Ok(session)) => session,
+        Ok(Err(path)) => return finish(to(path, is_part), None, is_part),
         Err(error) => return finish(Error::Internal(error).into_response(), None, is_part),
     };
+    if let Some(refusal) = session.role.and_then(|r| beyond(r, uri.path(), is_reading)) {
+        return finish(refusal.into_response(), Some(&session), is_part);
+    }
     request.extensions_mut().insert(session.clone());
     let mut response = next.run(request).await;
     if session.bridge.is_some() {
@@ -142,15 +156,16 @@ async fn inside(
     admitted: Admitted,
     uri: &Uri,
     is_part: bool,
-) -> anyhow::Result<Option<Session>> {
+) -> anyhow::Result<Result<Session, &'static str>> {
     let app = &web.app;
     let Some(workspace) = workspaces::find(app, admitted.workspace).await? else {
-        return Ok(None);
+        return Ok(Err(SIGN_IN));
     };
     let toast = embedded::carried_toast(app, workspace.id, uri);
-    Ok(Some(Session {
+    Ok(Ok(Session {
         workspace: Arc::new(workspace),
         is_part,
+        role: None,
         shop: Some(admitted.bridge.shop.as_str().to_owned()),
         toast: toast.filter(|_| !is_part),
         bridge: Some(admitted.bridge),
@@ -158,21 +173,52 @@ async fn inside(
     }))
 }
 
-/// Standing alone, the session's cookie does.
+/// What this role does not cover.
+fn beyond(role: Role, path: &str, is_reading: bool) -> Option<Error> {
+    if path == "/app/sign-out" {
+        return None;
+    }
+    let keys = ["/app/connections", "/app/settings", "/app/webhooks"];
+    let refused = match role {
+        // Keys and raw events are for those who work here.
+        Role::Analyst if keys.iter().any(|key| path.starts_with(key)) => true,
+        Role::Analyst => !is_reading,
+        Role::Manager => !is_reading && path.starts_with("/app/settings/tokens"),
+        Role::Owner => false,
+    };
+    refused.then(|| {
+        Error::refused(
+            "Your role does not cover this",
+            "What you may do here follows from your role on the client’s Page at Meta. To change \
+             things, ask the client for the task Messages on the Page; tokens are made by the \
+             client.",
+        )
+    })
+}
+
+/// Standing alone, the session's cookie does; else where the browser has to go first.
 async fn alone(
     web: &Web,
     headers: &HeaderMap,
     is_part: bool,
     is_reading: bool,
-) -> anyhow::Result<Option<Session>> {
+) -> anyhow::Result<Result<Session, &'static str>> {
     let Some(token) = session_token(headers) else {
-        return Ok(None);
+        return Ok(Err(SIGN_IN));
     };
-    let Some(ws) = workspaces::session(&web.app, &token).await? else {
-        return Ok(None);
+    let (ws, role) = match workspaces::session(&web.app, &token).await? {
+        Some(ws) => (ws, None),
+        None => match workspaces::visit(&web.app, &token).await? {
+            None => return Ok(Err(SIGN_IN)),
+            // No client chosen yet, or this one took the access away.
+            Some(visit) => match visit.workspace {
+                None => return Ok(Err(agency::PATH)),
+                Some((ws, role)) => (ws, Some(role)),
+            },
+        },
     };
     let Some(workspace) = workspaces::find(&web.app, ws).await? else {
-        return Ok(None);
+        return Ok(Err(SIGN_IN));
     };
     let shop = if is_part {
         None
@@ -180,9 +226,10 @@ async fn alone(
         workspaces::shop(&web.app, ws).await?
     };
     let toast = cookie(headers, TOAST_COOKIE).filter(|_| is_reading && !is_part);
-    Ok(Some(Session {
+    Ok(Ok(Session {
         workspace: Arc::new(workspace),
         is_part,
+        role,
         shop: shop.map(|shop| shop.domain.as_str().to_owned()),
         toast: toast.and_then(toast_text),
         bridge: None,
@@ -191,11 +238,11 @@ async fn alone(
 }
 
 /// A part cannot show the sign-in page, so htmx is told to load it whole.
-fn to_sign_in(is_part: bool) -> Response {
+fn to(path: &'static str, is_part: bool) -> Response {
     if !is_part {
-        return see_other(SIGN_IN);
+        return see_other(path);
     }
-    let whole = [(HeaderName::from_static("hx-redirect"), SIGN_IN)];
+    let whole = [(HeaderName::from_static("hx-redirect"), path)];
     (StatusCode::UNAUTHORIZED, whole).into_response()
 }
 
@@ -252,7 +299,8 @@ pub fn session_cookie(token: Option<&SecretString>, public_url: &str) -> HeaderV
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The value of a cookie.
+pub(in crate::web::pages) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -264,7 +312,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Browsers say where a request comes from; one that says neither is not taken for a write.
-fn comes_from_us(headers: &HeaderMap, public_url: &str) -> bool {
+pub(in crate::web::pages) fn comes_from_us(headers: &HeaderMap, public_url: &str) -> bool {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let site = HeaderName::from_static("sec-fetch-site");
     if let Some(site) = text(&site) {
@@ -327,6 +375,18 @@ mod tests {
             ("host", "pagecast.example")
         ]));
         assert!(!ours(&[("origin", "null"), ("host", "null")]));
+    }
+
+    #[test]
+    fn an_analyst_looks_and_a_manager_works_but_makes_no_tokens() {
+        let refused = |role, path, reading| beyond(role, path, reading).is_some();
+        assert!(!refused(Role::Analyst, "/app/campaigns", true));
+        assert!(refused(Role::Analyst, "/app/campaigns", false));
+        assert!(refused(Role::Analyst, "/app/connections", true));
+        assert!(!refused(Role::Analyst, "/app/sign-out", false));
+        assert!(!refused(Role::Manager, "/app/connections/check", false));
+        assert!(refused(Role::Manager, "/app/settings/tokens", false));
+        assert!(!refused(Role::Owner, "/app/settings/tokens", false));
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub struct Shell {
     pub toast: Option<String>,
     /// What Shopify's admin needs around the page; `None` where the admin stands alone.
     pub bridge: Option<Bridge>,
+    /// One of the clients of somebody who signed in with Facebook.
+    pub is_client: bool,
     /// Writes numbers, money and times: `{{ shell.f.number(n) }}`.
     pub f: Format,
 }
@@ -104,6 +106,7 @@ impl Shell {
             shop: Some("hollow-pine.myshopify.com".to_owned()),
             toast: Some("Saved".to_owned()),
             bridge: None,
+            is_client: false,
             f: Format::new("America/Los_Angeles", 1_795_539_600_000),
         }
     }

@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use secrecy::SecretString;
 
 use super::answer::{Answer, page, page_with, see_other};
+use super::facebook;
 use super::fields::Fields;
 use super::session::{SESSION_COOKIE, SIGN_IN, session_cookie, session_token};
 use crate::web::Web;
@@ -27,12 +28,14 @@ struct SignIn<'a> {
     /// From the link; without one the page explains how to get it.
     token: Option<&'a str>,
     was_refused: bool,
+    with_facebook: bool,
 }
 
-async fn show(fields: Fields) -> Answer {
+async fn show(State(web): State<Web>, fields: Fields) -> Answer {
     page(&SignIn {
         token: fields.optional("token"),
         was_refused: false,
+        with_facebook: facebook::can_sign_in(&web.app),
     })
 }
 
@@ -44,6 +47,7 @@ async fn sign_in(State(web): State<Web>, fields: Fields) -> Answer {
             &SignIn {
                 token: None,
                 was_refused: true,
+                with_facebook: facebook::can_sign_in(&web.app),
             },
         );
     };
@@ -80,6 +84,7 @@ mod tests {
         let with = SignIn {
             token: Some("abc\"<"),
             was_refused: false,
+            with_facebook: false,
         }
         .render()
         .unwrap();
@@ -90,10 +95,12 @@ mod tests {
             let without = SignIn {
                 token: None,
                 was_refused,
+                with_facebook: !was_refused,
             }
             .render()
             .unwrap();
             assert!(without.contains("pagecast login --workspace"));
+            assert_eq!(without.contains("/auth/meta/sign-in"), !was_refused);
             assert_eq!(without.matches("<form").count(), 0);
         }
     }

@@ -30,6 +30,7 @@ pub fn reason(reason: impl AsRef<str>) -> String {
         "not_reachable" => "Cannot be reached on Messenger",
         "expired" => "Too late to make sense",
         "cancelled" => "Cancelled before their turn",
+        "page_disconnected" => "The Page was disconnected before their turn",
         "channel_unavailable" => "The channel is not available to this Page",
         "erased" => "Their data was erased",
         "rejected" => "Meta refused the message",
