@@ -44,6 +44,9 @@ pub struct Shopify {
     pub api_key: Option<String>,
     /// `SHOPIFY_API_SECRET`: verifies webhooks; comma-separated during rotation, newest first.
     pub api_secrets: Vec<SecretString>,
+    /// `SHOPIFY_APP_HANDLE`: the app's handle at Shopify, where it is billed by Shopify App Pricing.
+    /// Without it nothing is limited by a plan.
+    pub app_handle: Option<String>,
     /// `SHOPIFY_ADMIN_URL`: `https://{shop}` by default; `{shop}` is replaced by the domain.
     pub admin_url: String,
 }
@@ -132,6 +135,7 @@ impl Config {
                 api_secrets: get("SHOPIFY_API_SECRET")
                     .map(|list| split(&list).map(SecretString::from).collect())
                     .unwrap_or_default(),
+                app_handle: app_handle(get("SHOPIFY_APP_HANDLE"))?,
                 admin_url: admin_url(get("SHOPIFY_ADMIN_URL"))?,
             },
             meta: Meta {
@@ -213,6 +217,20 @@ fn http_address(variable: &'static str, text: &str) -> Result<String, Error> {
         ));
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn app_handle(value: Option<String>) -> Result<Option<String>, Error> {
+    let is_handle = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    match value {
+        Some(text) if !is_handle(&text) => Err(bad(
+            "SHOPIFY_APP_HANDLE",
+            "give the app's handle as its address at Shopify has it, as my-app",
+        )),
+        value => Ok(value),
+    }
 }
 
 fn admin_url(value: Option<String>) -> Result<String, Error> {
@@ -297,6 +315,7 @@ mod tests {
             ("PUBLIC_URL", "example.com"),
             ("SECRET_KEY", "short"),
             ("SHOPIFY_ADMIN_URL", "{shop}"),
+            ("SHOPIFY_APP_HANDLE", "My App"),
             ("META_GRAPH_VERSION", "26"),
             ("META_WARM_UP_SECONDS", "soon"),
             ("META_LOGIN_CONFIG_IDS", "leads"),

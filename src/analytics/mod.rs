@@ -6,6 +6,7 @@ mod glance;
 mod log;
 mod needs;
 mod overview;
+mod set_up;
 mod stopped;
 
 pub use campaign::{
@@ -15,4 +16,5 @@ pub use glance::{Glance, glance};
 pub use log::{LogEntry, LogFilter, attempts, automation_log, campaign_log, subscriber_log};
 pub use needs::{Needs, needs};
 pub use overview::{Change, Day, Overview, overview};
+pub use set_up::{Done, set_up};
 pub use stopped::{Stopped, stopped};

@@ -2,6 +2,7 @@
 
 use super::stopped::stopped;
 use crate::app::App;
+use crate::clock::DAY;
 use crate::store::ids::{CampaignId, WorkspaceId};
 use crate::workspaces;
 
@@ -44,6 +45,7 @@ pub async fn needs(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<Needs>> {
     }
     found.extend(leftovers(app, ws).await?);
     found.extend(first_steps(app, ws).await?);
+    found.extend(plan(app, ws).await?);
     let rank = |needs: &Needs| match needs.tone {
         "bad" => 0,
         "warn" => 1,
@@ -190,6 +192,24 @@ async fn first_steps(app: &App, ws: WorkspaceId) -> anyhow::Result<Vec<Needs>> {
         );
     }
     Ok(found)
+}
+
+/// A step down to a smaller plan is told while the former one still holds.
+async fn plan(app: &App, ws: WorkspaceId) -> anyhow::Result<Option<Needs>> {
+    let standing = workspaces::plan(app, ws).await?;
+    let Some((former, until)) = standing.and_then(|standing| standing.grace) else {
+        return Ok(None);
+    };
+    let days = (until - app.clock.now()).div_euclid(DAY) + 1;
+    let title = format!("Your former plan {} ends soon", former.name);
+    let detail = format!(
+        "It holds for {} more. After that the smaller plan’s limits apply to campaigns that are \
+         scheduled then.",
+        counted(days, "day", "days")
+    );
+    Ok(Some(
+        Needs::new("warn", title, detail).with("See the plan", "/app/plan"),
+    ))
 }
 
 fn counted(n: i64, one: &str, many: &str) -> String {

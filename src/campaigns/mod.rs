@@ -3,6 +3,7 @@
 pub mod audience;
 
 mod advance;
+mod allowance;
 mod draft;
 mod estimate;
 mod lateness;
@@ -10,12 +11,14 @@ mod repair;
 mod schedule;
 
 pub use advance::advance;
+pub use allowance::{month, sent_this_month};
 pub use audience::{Audience, Condition};
 pub use draft::{Campaign, Draft, Patch, create, create_as, delete, find, list, patch};
 pub use estimate::{Estimate, estimate};
 pub use repair::repair;
 pub use schedule::{
-    Schedule, cancel, create_scheduled, patch_scheduled, pause, resume, schedule, test_send,
+    Schedule, cancel, create_scheduled, patch_scheduled, pause, pause_all, resume, schedule,
+    test_send,
 };
 
 /// Why a campaign could not be written or moved.

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::allowance;
 use super::draft::{Draft, Patch, change, load, problems, write};
 use crate::app::App;
 use crate::campaigns::{Campaign, Error, find};
@@ -41,6 +42,8 @@ pub async fn schedule(
     schedule: Schedule,
 ) -> Result<Campaign, Error> {
     let means = Means::read(app, ws).await?;
+    let known = find(app, ws, id).await?;
+    allowance::check(app, ws, &known.audience, &known.channel).await?;
     let mut tx = app.db.begin().await?;
     place(app, &mut tx, ws, id, &schedule, &means).await?;
     done(app, tx, ws, id).await
@@ -55,6 +58,7 @@ pub async fn create_scheduled(
     schedule: Schedule,
 ) -> Result<Campaign, Error> {
     let means = Means::read(app, ws).await?;
+    allowance::check(app, ws, &draft.audience, &draft.channel).await?;
     let mut tx = app.db.begin().await?;
     if write(app, &mut tx, ws, id, draft).await? {
         place(app, &mut tx, ws, id, &schedule, &means).await?;
@@ -71,6 +75,10 @@ pub async fn patch_scheduled(
     schedule: Schedule,
 ) -> Result<Campaign, Error> {
     let means = Means::read(app, ws).await?;
+    let known = find(app, ws, id).await?;
+    let audience = patch.audience.as_ref().unwrap_or(&known.audience);
+    let channel = patch.channel.as_ref().unwrap_or(&known.channel);
+    allowance::check(app, ws, audience, channel).await?;
     let mut tx = app.db.begin().await?;
     change(app, &mut tx, ws, id, patch).await?;
     place(app, &mut tx, ws, id, &schedule, &means).await?;
@@ -252,6 +260,26 @@ pub async fn pause(app: &App, ws: WorkspaceId, id: CampaignId) -> Result<Campaig
     let campaign = step(&mut tx, ws, id, app.clock.now(), from, change, "paused").await?;
     tx.commit().await?;
     Ok(campaign)
+}
+
+/// Pauses all that would go out, as when the app is removed from the shop; `words` say why. How many
+/// it was.
+pub async fn pause_all(
+    app: &App,
+    conn: &mut Conn,
+    ws: WorkspaceId,
+    words: &str,
+) -> anyhow::Result<u64> {
+    let paused = sqlx::query(
+        "UPDATE campaigns SET status = 'paused', paused_at = $2, attention = $3, updated_at = $2
+         WHERE workspace_id = $1 AND status IN ('scheduled', 'preparing', 'running')",
+    )
+    .bind(ws)
+    .bind(app.clock.now())
+    .bind(words)
+    .execute(conn)
+    .await?;
+    Ok(paused.rows_affected())
 }
 
 /// Goes on where it stood. What was to happen meanwhile happens now: a person said so.

@@ -44,6 +44,8 @@ impl Channel {
 /// Why a message is not sent at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
+    /// The app was removed from the shop.
+    Removed,
     NoConsent,
     OptedOut,
     Erased,
@@ -64,6 +66,7 @@ pub enum Reason {
 impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Removed => "app_removed",
             Self::NoConsent => "no_consent",
             Self::OptedOut => "opted_out",
             Self::Erased => "erased",
@@ -120,6 +123,8 @@ pub struct Person {
 /// What is known about the message and its sender.
 #[derive(Clone, Debug)]
 pub struct Circumstances<'a> {
+    /// The merchant removed the app from the shop.
+    pub is_removed: bool,
     pub kind: MessageKind,
     /// `None` = whichever fits.
     pub channel: Option<Channel>,
@@ -251,6 +256,9 @@ pub fn once_more(person: &Person, about: &Circumstances<'_>, now: Millis) -> Dec
 fn is_over(person: &Person, about: &Circumstances<'_>, now: Millis) -> Option<Reason> {
     if person.erased_at.is_some() {
         return Some(Reason::Erased);
+    }
+    if about.is_removed {
+        return Some(Reason::Removed);
     }
     about
         .expires_at

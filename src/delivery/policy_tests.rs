@@ -17,6 +17,7 @@ fn subscribed() -> Person {
 
 fn campaign() -> Circumstances<'static> {
     Circumstances {
+        is_removed: false,
         kind: MessageKind::Campaign,
         channel: None,
         paid_available: true,
@@ -51,10 +52,11 @@ fn an_open_window_is_free_and_a_closed_one_is_paid() {
 #[test]
 fn each_obstacle_has_its_name() {
     type Change = fn(&mut Person, &mut Circumstances<'static>);
-    let cases: [(Change, Reason); 12] = [
+    let cases: [(Change, Reason); 13] = [
         (|p, _| p.opted_out_at = Some(2), Reason::OptedOut),
         (|p, _| p.opted_in_at = None, Reason::NoConsent),
         (|p, _| p.erased_at = Some(2), Reason::Erased),
+        (|_, c| c.is_removed = true, Reason::Removed),
         (|p, _| p.has_token = false, Reason::NoToken),
         (|p, _| p.token_expires_at = Some(NOW), Reason::NoToken),
         (|p, _| p.unreachable_at = Some(2), Reason::NotReachable),

@@ -258,6 +258,7 @@ impl Sorter<'_> {
         let paid_available = self.page.ad_account.is_some() && self.page.ad_token.is_some();
         let quiet = self.workspace.quiet_hours.as_ref();
         let about = Circumstances {
+            is_removed: self.workspace.is_removed,
             kind,
             channel: match self.campaign {
                 None if kind != MessageKind::Test => None,

@@ -51,7 +51,7 @@ impl Language {
     }
 
     /// Who writes, what, how often, and how to stop.
-    pub(super) fn consent(self, page: &str) -> String {
+    pub fn consent(self, page: &str) -> String {
         match self {
             Self::English => format!(
                 "Yes, send me offers and news from {page} on Messenger, at most one message a day. \

@@ -16,6 +16,7 @@ use crate::clock::{Millis, parse_rfc3339};
 pub const TOPICS: &[(&str, &str)] = &[
     ("APP_UNINSTALLED", "app/uninstalled"),
     ("APP_SCOPES_UPDATE", "app/scopes_update"),
+    ("APP_SUBSCRIPTIONS_UPDATE", "app_subscriptions/update"),
     ("ORDERS_CREATE", "orders/create"),
     ("ORDERS_PAID", "orders/paid"),
     ("ORDERS_UPDATED", "orders/updated"),

@@ -140,6 +140,17 @@ impl Database {
         self.pool.acquire().await
     }
 
+    /// Takes what was erased out of the log that SQLite keeps beside its file, where it would lie
+    /// until it is written over. PostgreSQL's log and its dead rows are the server's to clear.
+    pub async fn forget_log(&self) -> sqlx::Result<()> {
+        if self.engine == Engine::Sqlite {
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                .fetch_optional(&self.pool)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// One round trip: is the database there?
     pub async fn ping(&self) -> sqlx::Result<()> {
         self.pool.acquire().await?.ping().await

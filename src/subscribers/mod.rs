@@ -3,7 +3,7 @@
 mod consent;
 mod customers;
 mod leavers;
-mod privacy;
+pub mod privacy;
 mod search;
 mod tags;
 
@@ -12,7 +12,6 @@ pub use consent::{
 };
 pub use customers::{Known, customer, link_customer, recognise, save_customer};
 pub use leavers::opt_out_all;
-pub use privacy::{erase_customer, erase_shop, export_customer};
 pub use search::{Filter, Status, Subscriber, find, key_names, list};
 pub use tags::{tag, tags, tags_of};
 

@@ -1,22 +1,29 @@
 //! Shopify's demands about personal data: obeyed at once, with a row that says so.
 
 use crate::app::App;
-use crate::clock::{DAY, Millis};
+use crate::campaigns;
 use crate::shopify::payloads::Compliance;
 use crate::store::Conn;
-use crate::store::ids::{RequestId, WorkspaceId};
+use crate::subscribers::privacy::{self, Demand};
 use crate::subscribers::{self, Known};
 use crate::webhooks::process::{Delivery, Trouble, Understood};
+use crate::workspaces::audit::{self, Actor, Note};
 use crate::workspaces::{self, Shop};
-
-/// Shopify's deadline.
-const DEADLINE: Millis = 30 * DAY;
 
 pub(super) fn is_demand(topic: &str) -> bool {
     matches!(
         topic,
         "customers/data_request" | "customers/redact" | "shop/redact"
     )
+}
+
+/// How the delivery is recognised when it comes again.
+pub(super) fn demand(delivery: &Delivery) -> Demand<'_> {
+    Demand {
+        actor: Actor::Shopify,
+        external_ref: &delivery.external_id,
+        received_at: delivery.received_at,
+    }
 }
 
 pub(super) async fn obey(
@@ -26,12 +33,12 @@ pub(super) async fn obey(
     delivery: &Delivery,
     done: &mut Understood,
 ) -> Result<(), Trouble> {
-    let demand = Compliance::parse(&delivery.body).map_err(Trouble::unreadable)?;
-    let ws = shop.workspace;
+    let asked = Compliance::parse(&delivery.body).map_err(Trouble::unreadable)?;
+    let (ws, demand) = (shop.workspace, demand(delivery));
     let mut known = Known {
-        customer_id: demand.customer_id.map(|id| id.to_string()),
-        email: demand.email.clone(),
-        phone: demand.phone.clone(),
+        customer_id: asked.customer_id.map(|id| id.to_string()),
+        email: asked.email.clone(),
+        phone: asked.phone.clone(),
         ..Known::default()
     };
     // The demand may leave out what we know of the customer.
@@ -41,82 +48,42 @@ pub(super) async fn obey(
         known.email = known.email.or(kept.email);
         known.phone = known.phone.or(kept.phone);
     }
-    let id: RequestId = app.ids.next();
+    done.forget = true;
     match delivery.topic.as_str() {
-        "customers/data_request" => {
-            let export = subscribers::export_customer(app, conn, ws, &known).await?;
-            let context = format!("privacy_requests.export:{}", id.0);
-            let sealed = app.keys.seal(&context, &export.to_string())?;
-            let detail = "Everything kept of one customer, for the store owner to hand over.";
-            keep(app, conn, ws, id, delivery, detail, Some(sealed)).await?;
-            done.forget = true;
-        }
+        "customers/data_request" => privacy::export(app, conn, ws, demand, &known).await?,
         "customers/redact" => {
-            let people = subscribers::erase_customer(app, conn, ws, &known).await?;
-            forget_orders(conn, ws, &demand.order_ids).await?;
-            let detail = format!("One customer erased; subscribers erased with them: {people}.");
-            keep(app, conn, ws, id, delivery, &detail, None).await?;
-            done.forget = true;
+            privacy::erase(app, conn, ws, demand, known, &asked.order_ids).await?;
+            done.erasure = true;
         }
         _ => {
-            let asked = delivery.triggered_at.unwrap_or(delivery.received_at);
-            if shop.installed_at > asked {
+            let at = delivery.triggered_at.unwrap_or(delivery.received_at);
+            if shop.installed_at > at {
                 done.remark = Some(
                     "The app was installed again since this demand; nothing was erased.".to_owned(),
                 );
                 return Ok(());
             }
-            let people = subscribers::erase_shop(app, conn, ws).await?;
             workspaces::shop_redacted(conn, ws, app.clock.now()).await?;
-            let detail = format!("The shop's data erased; subscribers erased: {people}.");
-            keep(app, conn, ws, id, delivery, &detail, None).await?;
-            done.forget = true;
+            privacy::erase_shop(app, conn, ws, demand).await?;
+            done.erasure = true;
         }
     }
     Ok(())
 }
 
-/// A repeat under another webhook id is a demand of its own, done again.
-async fn keep(
-    app: &App,
-    conn: &mut Conn,
-    ws: WorkspaceId,
-    id: RequestId,
-    delivery: &Delivery,
-    detail: &str,
-    export_sealed: Option<String>,
-) -> anyhow::Result<()> {
-    sqlx::query(
-        "INSERT INTO privacy_requests (id, workspace_id, kind, external_ref, detail, export_sealed,
-             received_at, due_at, done_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (workspace_id, kind, external_ref) DO NOTHING",
-    )
-    .bind(id)
-    .bind(ws)
-    .bind(&delivery.topic)
-    .bind(&delivery.external_id)
-    .bind(detail)
-    .bind(export_sealed)
-    .bind(delivery.received_at)
-    .bind(delivery.received_at + DEADLINE)
-    .bind(app.clock.now())
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Orders the demand names, though they may be linked to nobody we know.
-async fn forget_orders(conn: &mut Conn, ws: WorkspaceId, orders: &[i64]) -> anyhow::Result<()> {
-    for order in orders {
-        sqlx::query(
-            "UPDATE orders SET customer_id = NULL, email_hash = NULL
-             WHERE workspace_id = $1 AND shop_order_id = $2",
-        )
-        .bind(ws)
-        .bind(order.to_string())
-        .execute(&mut *conn)
-        .await?;
-    }
-    Ok(())
+/// The app is gone from the shop: what would go out is stopped, and it is noted.
+pub(super) async fn removed(app: &App, conn: &mut Conn, shop: &Shop) -> anyhow::Result<()> {
+    let words = "The app was removed from the shop, so nothing was sent since. If that has been \
+                 mended, resume it or cancel it.";
+    let paused = campaigns::pause_all(app, conn, shop.workspace, words).await?;
+    let note = Note {
+        actor: Actor::Shopify,
+        action: "app_removed",
+        about: Some(shop.id.to_string()),
+        detail: format!(
+            "The app was removed from the shop. Its access to the shop was forgotten, sending \
+             stopped, campaigns paused: {paused}."
+        ),
+    };
+    audit::note(app, conn, shop.workspace, note).await
 }

@@ -8,14 +8,15 @@ use futures::stream::{self, TryStreamExt};
 use sqlx::AssertSqlSafe;
 
 use crate::app::App;
-use crate::clock::{HOUR, MINUTE, Millis, SECOND};
+use crate::clock::{DAY, HOUR, MINUTE, Millis, SECOND};
 use crate::queue::Job;
 use crate::store::Conn;
 use crate::store::ids::{PageRowId, WebhookId, WorkspaceId};
+use crate::subscribers;
 use crate::tallies::Changes;
 use crate::telemetry;
 use crate::webhooks::inbox::{Platform, as_bytes};
-use crate::webhooks::{klaviyo, meta, shopify};
+use crate::webhooks::{klaviyo, meta, privacy, shopify};
 use crate::workspaces;
 
 /// Deliveries claimed at a time.
@@ -57,6 +58,8 @@ pub(super) struct Understood {
     pub(super) pages: BTreeSet<PageRowId>,
     /// Runs of automations may have begun.
     pub(super) runs: bool,
+    /// An erasure was demanded: what mentions the person goes after the commit.
+    pub(super) erasure: bool,
     /// The payload itself must not be kept.
     pub(super) forget: bool,
     /// What the receipts in it changed of the figures.
@@ -170,6 +173,7 @@ async fn process(app: &App, row: Row) -> anyhow::Result<()> {
     let platform = Platform::parse(&row.platform);
     let name = platform.map_or("unknown", Platform::as_str);
     let account = row.account.clone();
+    let is_demand = platform == Some(Platform::Shopify) && privacy::is_demand(&row.topic);
     let outcome = match (platform, as_bytes(&row.encoding, row.payload)) {
         (Some(platform), Ok(body)) => {
             let delivery = Delivery {
@@ -195,13 +199,16 @@ async fn process(app: &App, row: Row) -> anyhow::Result<()> {
             if understood.runs {
                 app.queue.nudge(Job::Runs);
             }
+            if understood.erasure {
+                subscribers::privacy::erase_due(app).await?;
+            }
             Ok(())
         }
         Err(trouble) => {
             telemetry::webhook(name, "failed");
             tracing::warn!(webhook.id = %id, attempts, "A webhook was not understood: {trouble:#}");
             let whose = owner(app, platform, &account).await?;
-            put_off(app, id, whose, attempts, &trouble).await
+            put_off(app, id, whose, (attempts, is_demand), &trouble).await
         }
     }
 }
@@ -292,11 +299,15 @@ async fn put_off(
     app: &App,
     id: WebhookId,
     whose: Option<WorkspaceId>,
-    attempts: i64,
+    (attempts, is_demand): (i64, bool),
     trouble: &Trouble,
 ) -> anyhow::Result<()> {
     let now = app.clock.now();
-    let next = next_try(trouble, attempts, now);
+    let mut next = next_try(trouble, attempts, now);
+    // The law waits thirty days and no longer: these are tried until somebody mends the cause.
+    if is_demand && matches!(trouble, Trouble::Passing(_)) {
+        next = next.or(Some(now + DAY));
+    }
     let words: String = format!("{trouble:#}")
         .replace('\0', "")
         .chars()

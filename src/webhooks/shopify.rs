@@ -54,8 +54,10 @@ pub(super) async fn apply(
         }
         "customers/delete" => {
             let customer = Customer::parse(&delivery.body).map_err(Trouble::unreadable)?;
-            subscribers::erase_customer(app, conn, shop.workspace, &known(&customer)).await?;
+            let (ws, demand) = (shop.workspace, privacy::demand(delivery));
+            subscribers::privacy::erase(app, conn, ws, demand, known(&customer), &[]).await?;
             done.forget = true;
+            done.erasure = true;
         }
         "customers/create" | "customers/update" | "customers/enable" | "customers/disable" => {
             let customer = Customer::parse(&delivery.body).map_err(Trouble::unreadable)?;
@@ -70,7 +72,9 @@ pub(super) async fn apply(
                 return Err(Trouble::Unreadable(words.to_owned()));
             }
             let at = delivery.triggered_at.unwrap_or(delivery.received_at);
-            if !workspaces::shop_uninstalled(conn, shop.id, at).await? {
+            if workspaces::shop_uninstalled(conn, shop.id, at).await? {
+                privacy::removed(app, conn, &shop).await?;
+            } else {
                 done.remark = Some(
                     "The app was installed again since this notice; nothing was done.".to_owned(),
                 );
@@ -85,6 +89,9 @@ pub(super) async fn apply(
             let variant = variant_id(&delivery.body).map_err(Trouble::unreadable)?;
             let at = delivery.triggered_at.unwrap_or(delivery.received_at);
             opt_ins::came_back(conn, shop.workspace, &variant.to_string(), at).await?;
+        }
+        "app_subscriptions/update" => {
+            workspaces::plan_changed(conn, shop.workspace, app.clock.now()).await?;
         }
         "products/update" => {
             let product = Product::parse(&delivery.body).map_err(Trouble::unreadable)?;

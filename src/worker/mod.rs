@@ -1,6 +1,7 @@
 //! Which job runs which function, and the clockwork that asks the rows what is due.
 
 mod clockwork;
+mod retention;
 mod runner;
 mod shops;
 mod upkeep;

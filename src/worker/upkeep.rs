@@ -1,5 +1,6 @@
 //! Once a minute: what a crash left, what is owed later, and what is kept no longer.
 
+use super::retention;
 use crate::app::App;
 use crate::clock::{DAY, HOUR, Millis};
 use crate::{attribution, delivery, opt_ins, subscribers, tallies, webhooks, workspaces};
@@ -41,10 +42,15 @@ const RETENTION: &[(Millis, &str)] = &[
          (SELECT id FROM klaviyo_outbox WHERE sent_at < $1 LIMIT $2)",
     ),
     (
-        60 * DAY,
+        0,
         "UPDATE privacy_requests SET export_sealed = NULL WHERE id IN \
          (SELECT id FROM privacy_requests \
-          WHERE done_at < $1 AND export_sealed IS NOT NULL LIMIT $2)",
+          WHERE expires_at < $1 AND export_sealed IS NOT NULL LIMIT $2)",
+    ),
+    (
+        90 * DAY,
+        "DELETE FROM checkouts WHERE (workspace_id, token) IN \
+         (SELECT workspace_id, token FROM checkouts WHERE shop_updated_at < $1 LIMIT $2)",
     ),
     (
         DAY,
@@ -86,10 +92,13 @@ pub(super) async fn run(app: &App) -> anyhow::Result<()> {
         workspaces::renew_idle_shops(app).await,
         workspaces::place_pixels(app).await,
         webhooks::tell_watchers(app).await,
+        workspaces::read_plans_due(app).await,
         tallies::add_up_joins(app).await,
         tallies::recount_due(app).await,
         subscribers::key_names(app).await,
+        subscribers::privacy::erase_due(app).await.map(|_| ()),
         forget(app).await,
+        retention::prune(app).await,
         app.queue.prune().await,
     ];
     parts.into_iter().collect()

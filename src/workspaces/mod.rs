@@ -3,8 +3,10 @@
 
 mod access;
 mod alerts;
+pub mod audit;
 mod choose;
 mod disconnect;
+mod guide;
 mod health;
 mod installs;
 mod invitations;
@@ -15,6 +17,8 @@ mod meta_people;
 mod pages;
 mod people;
 mod pixel;
+mod plan;
+mod retention;
 mod set_up;
 mod shop_rounds;
 mod shop_tokens;
@@ -31,6 +35,7 @@ pub use choose::{
     Candidate, Choices, ChooseError, Chosen, Connected, Standing, choices, connect_chosen,
 };
 pub use disconnect::{Stops, disconnect_page, stops};
+pub use guide::{Guide, Skippable, guide, leave_guide, opt_in_is_placed, resume_guide, skip_step};
 pub use health::{
     Finding, Health, Point, Trouble, Verdict, check_due, check_page, check_pages, health,
     page_blocked, page_needs_reconnect, page_refused, page_unblocked,
@@ -48,6 +53,10 @@ pub use people::{
     Client, Role, Visit, clients, look_at, person_name, role_in, sign_in_person, visit,
 };
 pub use pixel::place_pixels;
+pub use plan::{
+    PLANS, Plan, PlanStanding, plan, plan_changed, plan_named, plan_read, read_plans_due,
+};
+pub use retention::{Retention, retention, save_retention, to_prune};
 pub use set_up::set_up_due;
 pub use shop_rounds::{
     ShopRound, ShopTurn, prepare_shop_rounds, rest_after, shop_turn_done, shops_due,
@@ -78,7 +87,17 @@ pub struct Workspace {
     pub cap_hours: i64,
     /// Days after a click in which an order counts.
     pub attribution_window_days: i64,
+    /// The app was removed from the shop: nothing is sent until it is back.
+    pub is_removed: bool,
 }
+
+/// Columns of a [`Workspace`].
+const COLUMNS: &str = "id, name, timezone, quiet_start, quiet_end, cap_hours, \
+    attribution_window_days, \
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM shops WHERE workspace_id = workspaces.id) \
+          AND NOT EXISTS (SELECT 1 FROM shops WHERE workspace_id = workspaces.id \
+                            AND uninstalled_at IS NULL) \
+         THEN 1 ELSE 0 END AS BIGINT) AS is_removed";
 
 /// Makes a workspace and the key for its Klaviyo flow webhooks.
 pub async fn create(app: &App, name: &str) -> anyhow::Result<WorkspaceId> {
@@ -112,24 +131,20 @@ async fn insert(app: &App, conn: &mut Conn, name: &str) -> anyhow::Result<Worksp
 }
 
 pub async fn find(app: &App, id: WorkspaceId) -> anyhow::Result<Option<Workspace>> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT id, name, timezone, quiet_start, quiet_end, cap_hours, attribution_window_days \
-         FROM workspaces WHERE id = $1",
-    )
-    .bind(id)
-    .fetch_optional(app.db.pool())
-    .await?;
+    let sql = format!("SELECT {COLUMNS} FROM workspaces WHERE id = $1");
+    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(id)
+        .fetch_optional(app.db.pool())
+        .await?;
     Ok(row.map(Workspace::from))
 }
 
 /// All workspaces, for sweeps and the operator.
 pub async fn all(app: &App) -> anyhow::Result<Vec<Workspace>> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, name, timezone, quiet_start, quiet_end, cap_hours, attribution_window_days \
-         FROM workspaces ORDER BY id",
-    )
-    .fetch_all(app.db.pool())
-    .await?;
+    let sql = format!("SELECT {COLUMNS} FROM workspaces ORDER BY id");
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .fetch_all(app.db.pool())
+        .await?;
     Ok(rows.into_iter().map(Workspace::from).collect())
 }
 
@@ -188,6 +203,7 @@ struct Row {
     quiet_end: Option<String>,
     cap_hours: i64,
     attribution_window_days: i64,
+    is_removed: i64,
 }
 
 impl From<Row> for Workspace {
@@ -199,6 +215,7 @@ impl From<Row> for Workspace {
             quiet_hours: row.quiet_start.zip(row.quiet_end),
             cap_hours: row.cap_hours,
             attribution_window_days: row.attribution_window_days,
+            is_removed: row.is_removed == 1,
         }
     }
 }

@@ -333,18 +333,25 @@ pub async fn shop_scopes_changed(
     Ok(())
 }
 
-/// Shopify demanded that the shop's data goes: its token and name with it.
+/// Shopify demanded that the shop's data goes: its name, and every access that the merchant gave us
+/// for it, the Pages' and Klaviyo's too.
 pub async fn shop_redacted(conn: &mut Conn, ws: WorkspaceId, at: Millis) -> anyhow::Result<()> {
-    sqlx::query(
+    for statement in [
         "UPDATE shops SET token_sealed = NULL, token_expires_at = NULL, \
                           refresh_token_sealed = NULL, refresh_expires_at = NULL, name = NULL, \
                           redacted_at = $2, uninstalled_at = COALESCE(uninstalled_at, $2) \
          WHERE workspace_id = $1",
-    )
-    .bind(ws)
-    .bind(at)
-    .execute(conn)
-    .await?;
+        "UPDATE pages SET token_sealed = NULL, ad_token_sealed = NULL, \
+                          disconnected_at = COALESCE(disconnected_at, $2) \
+         WHERE workspace_id = $1",
+        "DELETE FROM klaviyo_accounts WHERE workspace_id = $1 AND $2 > 0",
+    ] {
+        sqlx::query(statement)
+            .bind(ws)
+            .bind(at)
+            .execute(&mut *conn)
+            .await?;
+    }
     Ok(())
 }
 

@@ -273,7 +273,7 @@ fn root_value(
             json!({
                 "id": "gid://shopify/AppInstallation/1",
                 "accessScopes": scopes,
-                "activeSubscriptions": [],
+                "activeSubscriptions": shop.active_subscriptions(),
                 "launchUrl": format!("https://{}/admin/apps/pagecast", shop.domain),
                 "app": { "id": "gid://shopify/App/1", "title": "Pagecast", "handle": "pagecast" },
             })

@@ -1,6 +1,7 @@
 //! Shopify: shops with customers, checkouts and orders; the Admin GraphQL API; signed webhooks.
 
 mod admin;
+mod billing;
 mod bodies;
 mod catalogue;
 mod discounts;
@@ -95,6 +96,8 @@ struct Shop {
     grants: Vec<tokens::Grant>,
     installed: bool,
     scopes: Vec<String>,
+    /// The subscription chosen at Shopify: name and status.
+    plan: Option<(String, String)>,
     currency: String,
     next_order_number: i64,
     customers: BTreeMap<i64, Customer>,
@@ -236,6 +239,7 @@ impl Shopify {
                 token: token.to_owned(),
                 grants: Vec::new(),
                 installed: true,
+                plan: None,
                 scopes: SCOPES.iter().map(|&s| s.to_owned()).collect(),
                 currency: "USD".to_owned(),
                 next_order_number: 1001,

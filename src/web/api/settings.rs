@@ -208,6 +208,7 @@ mod tests {
             quiet_hours: Some(("21:00".into(), "09:00".into())),
             cap_hours: 24,
             attribution_window_days: 7,
+            is_removed: false,
         }
     }
 

@@ -38,8 +38,11 @@ mod orders;
 mod overview;
 mod page_card;
 mod permissions;
+mod plan;
+mod privacy;
 mod products;
 
+mod set_up;
 mod settings;
 mod sign_in;
 mod subscribers;
@@ -59,6 +62,7 @@ pub fn router(web: &Web) -> Router<Web> {
     let pages = Router::new()
         .merge(sign_in::router())
         .merge(overview::router())
+        .merge(set_up::router())
         .merge(campaigns::router())
         .merge(campaign_edit::router())
         .merge(products::router())
@@ -74,6 +78,8 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(permissions::router())
         .merge(alerts::router())
         .merge(settings::router())
+        .merge(privacy::router())
+        .merge(plan::router())
         .route("/app/", get(async || Redirect::permanent("/app")))
         .route("/app/{*unknown}", any(async || error::Error::NotFound))
         .layer(CatchPanicLayer::custom(panicked))

@@ -10,9 +10,10 @@ use super::answer::{Answer, page};
 use super::campaigns::Row;
 use super::chart::{Chart, ChartDay, spark};
 use super::fields::Fields;
-use super::format::{self, Format, Whole};
+use super::format::{self, Format};
 use super::parts::Tally;
 use super::session::Session;
+use super::set_up::{SetUp, Steps};
 use super::shell::{Nav, Shell};
 use super::words;
 use crate::analytics::{self, Change, Needs, Overview, Revenue};
@@ -21,7 +22,6 @@ use crate::clock::Millis;
 use crate::store::ids::WorkspaceId;
 use crate::store::page::Cursor;
 use crate::web::Web;
-use crate::workspaces;
 
 /// The spans to choose from, in days.
 const SPANS: [i32; 3] = [7, 30, 90];
@@ -39,20 +39,11 @@ struct OverviewPage {
     needs: Vec<Needs>,
     running: Vec<(Campaign, Tally, i64, i64)>,
     next: Vec<Campaign>,
-    steps: Vec<Step>,
+    steps: Steps,
     is_new: bool,
     tiles: Vec<Tile>,
     chart: Option<Chart>,
     recent: Vec<Row>,
-}
-
-/// A first step, and whether it is done.
-struct Step {
-    is_done: bool,
-    title: &'static str,
-    detail: &'static str,
-    path: &'static str,
-    button: &'static str,
 }
 
 struct Tile {
@@ -74,15 +65,6 @@ struct Delta {
 impl OverviewPage {
     fn spans() -> [i32; 3] {
         SPANS
-    }
-
-    fn done(&self) -> usize {
-        self.steps.iter().filter(|step| step.is_done).count()
-    }
-
-    fn is_current(&self, index: impl Whole) -> bool {
-        let current = self.steps.iter().position(|step| !step.is_done);
-        current.is_some_and(|current| current.whole() == index.whole())
     }
 }
 
@@ -124,20 +106,15 @@ async fn show(State(web): State<Web>, session: Session, fields: Fields) -> Answe
         limit: 8,
     };
     let recent = campaigns::list(app, ws, None, cursor).await?.rows;
-    let has_campaign = !recent.is_empty();
     let recent = Row::of(app, ws, recent).await?;
-    let has_shop = workspaces::shop(app, ws).await?.is_some();
-    let has_page = !workspaces::pages(app, ws).await?.is_empty();
     let is_new = overview.subscribers.now == 0
         && overview.sent.now == 0
         && overview.sent.before == 0
         && overview.orders.now == 0;
-    let steps = first_steps([
-        has_shop,
-        has_page,
-        overview.subscribers.now > 0 || overview.joined > 0,
-        has_campaign,
-    ]);
+    let (steps, guide) = Steps::read(app, ws).await?;
+    if is_new && !guide.has_left && !steps.are_over() {
+        return page(&SetUp::read(app, &session).await?);
+    }
     page(&OverviewPage {
         shell: session.shell(Nav::Overview, "Overview"),
         span,
@@ -153,11 +130,7 @@ async fn show(State(web): State<Web>, session: Session, fields: Fields) -> Answe
             session.workspace.attribution_window_days,
         ),
         chart: chart(&f, &overview),
-        steps: if steps.iter().all(|step| step.is_done) {
-            Vec::new()
-        } else {
-            steps
-        },
+        steps,
         recent,
     })
 }
@@ -184,46 +157,6 @@ fn span_of(f: &Format, days: i32) -> anyhow::Result<(Millis, Millis)> {
         from.timestamp().as_millisecond(),
         to.timestamp().as_millisecond(),
     ))
-}
-
-fn first_steps(done: [bool; 4]) -> Vec<Step> {
-    let step = |i: usize, title, detail, path, button| Step {
-        is_done: done[i],
-        title,
-        detail,
-        path,
-        button,
-    };
-    vec![
-        step(
-            0,
-            "Connect your shop",
-            "Orders come from it, and what a message earned is counted on them.",
-            "/app/connections",
-            "Connect a shop",
-        ),
-        step(
-            1,
-            "Connect your Facebook Page",
-            "Messages go out from the Page, and people answer to it.",
-            "/app/connections",
-            "Connect a Page",
-        ),
-        step(
-            2,
-            "Let people opt in",
-            "A link, a QR code or the thank-you page. Nobody is written to who did not ask for it.",
-            "/app/opt-in-links",
-            "Make an opt-in link",
-        ),
-        step(
-            3,
-            "Write your first campaign",
-            "One message to everyone who joined, or to some. You see here what it earned.",
-            "/app/campaigns/new",
-            "Write a campaign",
-        ),
-    ]
 }
 
 fn chart(f: &Format, overview: &Overview) -> Option<Chart> {
@@ -413,7 +346,7 @@ mod tests {
         }
     }
 
-    fn render(overview: &Overview, steps: Vec<Step>, is_new: bool) -> String {
+    fn render(overview: &Overview, steps: Steps, is_new: bool) -> String {
         let shell = Shell::sample(Nav::Overview);
         let f = shell.f.clone();
         OverviewPage {
@@ -448,7 +381,7 @@ mod tests {
 
     #[test]
     fn the_overview_shows_what_needs_the_merchant_and_what_was_earned() {
-        let html = render(&overview(), Vec::new(), false);
+        let html = render(&overview(), Steps::sample(true), false);
         assert!(html.contains("$61,842.75") && html.contains("And €10.00."));
         assert!(html.contains("▲ 12.1%") && html.contains("from 1,157"));
         assert!(html.contains("▼ 0.2%"));
@@ -459,14 +392,10 @@ mod tests {
     }
 
     #[test]
-    fn a_new_workspace_sees_its_first_steps_instead_of_empty_figures() {
-        let html = render(
-            &Overview::default(),
-            first_steps([true, false, false, false]),
-            true,
-        );
-        assert!(html.contains("<b>1</b> of 4 done"));
-        assert!(html.contains("Connect a Page"));
+    fn who_left_the_set_up_sees_where_it_goes_on_instead_of_empty_figures() {
+        let html = render(&Overview::default(), Steps::sample(false), true);
+        assert!(html.contains("<b>1</b> of 6 done"));
+        assert!(html.contains("Next: Connect your Facebook Page."));
         assert!(!html.contains("Net revenue per day") && !html.contains("class=\"tiles\""));
     }
 

@@ -56,6 +56,7 @@ impl Session {
                 quiet_hours: None,
                 cap_hours: 24,
                 attribution_window_days: 7,
+                is_removed: false,
             }),
             is_part: false,
             shop: Some("harbour-coffee.myshopify.com".to_owned()),

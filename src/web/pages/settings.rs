@@ -258,6 +258,7 @@ impl Draft {
             quiet_hours,
             cap_hours: cap_hours?,
             attribution_window_days: window?,
+            is_removed: now.is_removed,
         })
     }
 }
@@ -293,6 +294,7 @@ mod tests {
             quiet_hours: Some(("21:00".to_owned(), "09:00".to_owned())),
             cap_hours: 24,
             attribution_window_days: 7,
+            is_removed: false,
         }
     }
 

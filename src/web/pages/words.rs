@@ -17,6 +17,7 @@ pub fn status(status: impl AsRef<str>) -> String {
 /// Why a message was skipped or failed.
 pub fn reason(reason: impl AsRef<str>) -> String {
     let words = match reason.as_ref() {
+        "app_removed" => "The app was removed from the shop",
         "no_consent" => "Never opted in",
         "opted_out" => "Opted out before their turn",
         "capped" => "Had a message too short a time ago",

@@ -414,6 +414,7 @@ fn environment(sandbox: &Sandbox, database_url: &str, url: &str) -> HashMap<Stri
             format!("{},{FORMER_SECRET}", defaults.shopify_secret),
         ),
         ("SHOPIFY_ADMIN_URL", sandbox.shopify.url()),
+        ("SHOPIFY_APP_HANDLE", "pagecast".to_owned()),
         ("META_APP_ID", defaults.app_id),
         ("META_APP_SECRET", defaults.app_secret),
         ("META_VERIFY_TOKEN", defaults.verify_token),
