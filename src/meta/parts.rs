@@ -39,7 +39,7 @@ pub fn split(body: Vec<u8>) -> Parts {
         Some(entry) => vec![entry],
         None => vec![Value::Object(envelope.clone())],
     };
-    let mut parts = match entries.as_slice() {
+    let mut parts: Vec<Part> = match entries.as_slice() {
         [] => vec![Part::whole(body, &Value::Null)],
         [entry] => vec![Part::whole(body, entry)],
         _ => entries
@@ -49,9 +49,9 @@ pub fn split(body: Vec<u8>) -> Parts {
     };
     // Entries about permissions are named by a person, who is not to be kept.
     if object.as_deref() == Some("permissions") {
-        parts
-            .iter_mut()
-            .for_each(|part: &mut Part| part.page.clear());
+        for part in &mut parts {
+            part.page.clear();
+        }
     }
     Parts { object, parts }
 }
