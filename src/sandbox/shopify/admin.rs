@@ -299,22 +299,7 @@ fn root_value(
         "webPixel" => return Some(extensions::pixel_node(shop)),
         "webPixelCreate" => extensions::create_pixel(shop, root),
         "webPixelUpdate" => extensions::update_pixel(shop, root),
-        "webhookSubscriptionDelete" => {
-            let id = root
-                .arguments
-                .get("id")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let before = shop.subscriptions.len();
-            shop.subscriptions.retain(|s| s.id != id);
-            let found = before != shop.subscriptions.len();
-            let problem =
-                json!({"field": ["id"], "message": "Webhook subscription does not exist"});
-            json!({
-                "deletedWebhookSubscriptionId": found.then_some(id),
-                "userErrors": if found { json!([]) } else { json!([problem]) },
-            })
-        }
+        "webhookSubscriptionDelete" => unsubscribe(shop, root),
         _ => return None,
     }))
 }
@@ -376,6 +361,22 @@ fn subscribe(shop: &mut Shop, root: &Root<'_>, now: i64) -> Value {
     let node = subscription_node(&subscription);
     shop.subscriptions.push(subscription);
     json!({ "webhookSubscription": node, "userErrors": [] })
+}
+
+fn unsubscribe(shop: &mut Shop, root: &Root<'_>) -> Value {
+    let id = root
+        .arguments
+        .get("id")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let before = shop.subscriptions.len();
+    shop.subscriptions.retain(|s| s.id != id);
+    let found = before != shop.subscriptions.len();
+    let problem = json!({"field": ["id"], "message": "Webhook subscription does not exist"});
+    json!({
+        "deletedWebhookSubscriptionId": found.then_some(id),
+        "userErrors": if found { json!([]) } else { json!([problem]) },
+    })
 }
 
 fn subscription_node(s: &Subscription) -> Value {
