@@ -1,7 +1,5 @@
 //! The merchant finds a product of the shop and makes a card of it.
 
-use fantoccini::Locator;
-
 use super::browser::Browser;
 use crate::support::{Engine, Story};
 
@@ -34,9 +32,11 @@ async fn a_card_is_made_of_a_product(width: u32) {
     browser.sees("Cold Brew Kit").await;
     browser.fits().await;
     browser.presses("#found button[value^='pick:']").await;
+    // In one step: an element that was found may be swapped before it is read.
     let value = async |field: &str| {
-        let field = browser.page.find(Locator::Id(field)).await.unwrap();
-        field.prop("value").await.unwrap().unwrap_or_default()
+        let script = "return document.getElementById(arguments[0])?.value ?? ''";
+        let said = browser.page.execute(script, vec![field.into()]).await;
+        said.unwrap().as_str().unwrap_or_default().to_owned()
     };
     for _ in 0..50 {
         if value("c0_title").await == "Cold Brew Kit" {
