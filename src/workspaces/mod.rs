@@ -155,28 +155,29 @@ pub async fn save(app: &App, before: &Workspace, after: &Workspace) -> anyhow::R
         (before != after).then_some(after)
     }
     let (start, end) = after.quiet_hours.clone().unzip();
-    let row: Row = sqlx::query_as(
+    let sql = format!(
         "UPDATE workspaces SET name = COALESCE($2, name), timezone = COALESCE($3, timezone), \
            quiet_start = CASE WHEN $4 = 1 THEN $5 ELSE quiet_start END, \
            quiet_end = CASE WHEN $4 = 1 THEN $6 ELSE quiet_end END, \
            cap_hours = COALESCE($7, cap_hours), \
            attribution_window_days = COALESCE($8, attribution_window_days) \
          WHERE id = $1 \
-         RETURNING id, name, timezone, quiet_start, quiet_end, cap_hours, attribution_window_days",
-    )
-    .bind(after.id)
-    .bind(new(&before.name, &after.name).map(|name| clean(name)))
-    .bind(new(&before.timezone, &after.timezone).map(|zone| clean(zone)))
-    .bind(i64::from(before.quiet_hours != after.quiet_hours))
-    .bind(start)
-    .bind(end)
-    .bind(new(before.cap_hours, after.cap_hours))
-    .bind(new(
-        before.attribution_window_days,
-        after.attribution_window_days,
-    ))
-    .fetch_one(app.db.writer())
-    .await?;
+         RETURNING {COLUMNS}"
+    );
+    let row: Row = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(after.id)
+        .bind(new(&before.name, &after.name).map(|name| clean(name)))
+        .bind(new(&before.timezone, &after.timezone).map(|zone| clean(zone)))
+        .bind(i64::from(before.quiet_hours != after.quiet_hours))
+        .bind(start)
+        .bind(end)
+        .bind(new(before.cap_hours, after.cap_hours))
+        .bind(new(
+            before.attribution_window_days,
+            after.attribution_window_days,
+        ))
+        .fetch_one(app.db.writer())
+        .await?;
     Ok(row.into())
 }
 

@@ -30,7 +30,7 @@ async fn connects_a_page_and_opens_a_client(width: u32) {
         .unwrap();
     browser.page.goto(&link.url).await.unwrap();
     browser.presses("form button").await;
-    browser.sees("Overview").await;
+    browser.sees("Welcome, Harbour Coffee").await;
 
     goes("/app/connections").await;
     browser.sees("Connect a Page").await;
@@ -81,7 +81,7 @@ async fn connects_a_page_and_opens_a_client(width: u32) {
     browser
         .presses("form[action='/app/agency/open'] button")
         .await;
-    browser.sees("Overview").await;
+    browser.sees("Welcome, Harbour Coffee").await;
     browser.fits().await;
     browser.ends().await;
     story.ends().await;

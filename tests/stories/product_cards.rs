@@ -10,7 +10,7 @@ async fn signs_in(browser: &Browser, story: &Story) {
     browser.page.goto(&link.url).await.unwrap();
     browser.sees("Sign in to Pagecast").await;
     browser.presses("form button").await;
-    browser.sees("Overview").await;
+    browser.sees("Welcome, Harbour Coffee").await;
 }
 
 async fn a_card_is_made_of_a_product(width: u32) {

@@ -379,22 +379,6 @@ fn subscribe(shop: &mut Shop, root: &Root<'_>, now: i64) -> Value {
     json!({ "webhookSubscription": node, "userErrors": [] })
 }
 
-fn unsubscribe(shop: &mut Shop, root: &Root<'_>) -> Value {
-    let id = root
-        .arguments
-        .get("id")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let before = shop.subscriptions.len();
-    shop.subscriptions.retain(|s| s.id != id);
-    let found = before != shop.subscriptions.len();
-    let problem = json!({"field": ["id"], "message": "Webhook subscription does not exist"});
-    json!({
-        "deletedWebhookSubscriptionId": found.then_some(id),
-        "userErrors": if found { json!([]) } else { json!([problem]) },
-    })
-}
-
 fn subscription_node(s: &Subscription) -> Value {
     json!({
         "id": s.id, "legacyResourceId": s.id.rsplit('/').next(), "topic": s.topic, "uri": s.uri,
