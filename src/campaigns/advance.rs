@@ -17,6 +17,9 @@ use crate::tallies::Changes;
 use crate::workspaces::{self, Page};
 use crate::{opt_ins, profiles};
 
+/// A hold that lasts longer is told.
+const HELD: Millis = 10 * MINUTE;
+
 /// Meta's campaigns are created this long before they are needed (facts/meta.md section 11: up to
 /// 139 minutes of warm-up were seen).
 const PREPARE_AHEAD: Millis = 3 * HOUR;
@@ -107,8 +110,14 @@ async fn preparing(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         return ask_about_lateness(app, campaign).await;
     }
     if !pages.iter().any(|page| page.state == "active") {
-        let words = "The Facebook Page needs to be connected again. It starts when that is done.";
-        return note(app, campaign, Some(words)).await;
+        let words = match pages.iter().find_map(|page| page.attention.as_deref()) {
+            Some(why) => {
+                format!("The Facebook Page cannot send: {why} It starts when that is mended.")
+            }
+            None => "The Facebook Page needs to be connected again. It starts when that is done."
+                .to_owned(),
+        };
+        return note(app, campaign, Some(&words)).await;
     }
     if let Some((halt, words)) = problem(app, campaign).await? {
         return halted(app, campaign, halt, &words).await;
@@ -329,7 +338,8 @@ async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
     .await?;
     if open.is_none() {
         sqlx::query(
-            "UPDATE campaigns SET status = 'finished', finished_at = $3, updated_at = $3
+            "UPDATE campaigns SET status = 'finished', finished_at = $3, updated_at = $3,
+                 attention = NULL
              WHERE workspace_id = $1 AND id = $2 AND status = 'running' AND updated_at = $4",
         )
         .bind(campaign.workspace)
@@ -339,8 +349,39 @@ async fn running(app: &App, campaign: &Campaign) -> anyhow::Result<()> {
         .execute(app.db.writer())
         .await?;
         tracing::info!(campaign.id = %campaign.id, "campaign finished");
+        return Ok(());
     }
-    Ok(())
+    let words = standstill(app, campaign, now).await?;
+    note(app, campaign, words.as_deref()).await
+}
+
+/// Why some of it does not go out for now, where somebody should know: a Page in trouble, or Meta
+/// holding it back for longer than a warm-up's next look.
+async fn standstill(app: &App, campaign: &Campaign, now: Millis) -> anyhow::Result<Option<String>> {
+    let row: Option<(String, Option<String>, i64)> = sqlx::query_as(
+        "SELECT p.name, p.attention,
+                CAST(CASE WHEN p.state <> 'active' THEN 1 ELSE 0 END AS BIGINT)
+         FROM pages p LEFT JOIN meta_campaigns v ON v.owner_id = $2 AND v.page_id = p.id
+         WHERE p.workspace_id = $1 AND p.disconnected_at IS NULL
+           AND (p.state <> 'active' OR v.hold_until > $3)
+           AND EXISTS (SELECT 1 FROM messages m WHERE m.campaign_id = $2
+               AND m.campaign_id IS NOT NULL AND m.page_id = p.id AND m.status = 'queued')
+         ORDER BY p.id LIMIT 1",
+    )
+    .bind(campaign.workspace)
+    .bind(campaign.id)
+    .bind(now + HELD)
+    .fetch_optional(app.db.pool())
+    .await?;
+    Ok(row.map(|(name, attention, is_stopped)| {
+        if is_stopped == 0 {
+            return "Meta holds it back for now, most often because the ad account's budget for \
+                    today is used up. The rest goes out by itself when Meta takes it again."
+                .to_owned();
+        }
+        let why = attention.unwrap_or_else(|| "it needs to be connected again.".to_owned());
+        format!("{name} cannot send: {why} The rest goes out when that is mended.")
+    }))
 }
 
 async fn halted(app: &App, campaign: &Campaign, halt: Halt, words: &str) -> anyhow::Result<()> {

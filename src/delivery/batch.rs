@@ -306,6 +306,8 @@ fn weight(content: &Content) -> i64 {
             media: MediaKind::Video,
             ..
         }) => pace::MEDIA_WEIGHT,
+        // On the standard channel the greeting is a call of its own.
+        Body::Message(Message::Cards { text: Some(_), .. }) => 2,
         _ => 1,
     }
 }

@@ -362,7 +362,8 @@ impl Hearing<'_> {
             ..known.message.clone()
         };
         self.changes.moved(&known.message, &now);
-        Ok(())
+        self.report(&now, "Failed to Deliver Messenger Message", "failed")
+            .await
     }
 
     /// All of the standard channel that was sent to the person up to a watermark. Meta keeps no

@@ -1,5 +1,7 @@
 //! One call to Meta, and what its answer means for the message and for everything around it.
 
+use secrecy::SecretString;
+
 use super::batch::Work;
 use super::policy::{Channel, Reason};
 use super::render::{Linker, render};
@@ -148,6 +150,13 @@ async fn send(
                 .psid
                 .as_deref()
                 .ok_or_else(|| missing("the person's id"))?;
+            if let Outgoing::Cards {
+                greeting: Some(text),
+                ..
+            } = outgoing
+            {
+                greet(app, page, work, token, psid, text).await?;
+            }
             let metadata = work.key.to_string();
             app.meta
                 .send_standard(&page.meta_id, token, psid, outgoing, Some(&metadata))
@@ -173,6 +182,39 @@ async fn send(
                 .await
         }
     }
+}
+
+/// The standard channel's cards have no room for a greeting, so it goes ahead of them. Only at the
+/// first try: nobody is greeted twice. A lost answer is no doubt about the cards.
+async fn greet(
+    app: &App,
+    page: &Page,
+    work: &Work,
+    token: &SecretString,
+    psid: &str,
+    text: &str,
+) -> Result<(), meta::Error> {
+    if work.attempts > 0 {
+        return Ok(());
+    }
+    let greeting = Outgoing::Text {
+        text: text.to_owned(),
+        buttons: vec![],
+        quick_replies: vec![],
+    };
+    let sent = app
+        .meta
+        .send_standard(&page.meta_id, token, psid, &greeting, None)
+        .await;
+    match sent {
+        Ok(_) | Err(meta::Error::AnswerLost(_)) => {}
+        Err(error) => return Err(error),
+    }
+    if app.clock.now() > work.lease_until - LEASE_MARGIN {
+        let why = "the greeting took so long that the cards have to wait";
+        return Err(meta::Error::NotSent(why.to_owned()));
+    }
+    Ok(())
 }
 
 /// A video that was uploaded goes by its attachment.

@@ -25,7 +25,7 @@ pub enum Outgoing {
         quick_replies: Vec<QuickReply>,
     },
     /// A generic template of 1 to 10 cards. `greeting` is the marketing channel's payload `text`;
-    /// on the standard channel the caller sends none (it has no such field).
+    /// the standard channel has no such field: there the caller sends it ahead, as a text.
     Cards {
         greeting: Option<String>,
         cards: Vec<Card>,

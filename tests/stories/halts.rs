@@ -57,8 +57,54 @@ story! {
         let report = story.report(&id).await;
         assert_eq!(report["status"], "running", "{report:#}");
         assert_eq!(report["counts"]["queued"], 4);
+        let words = report["attention"].as_str().unwrap_or_default();
+        assert!(words.contains("Meta holds it back"), "{report:#}");
         story.minutes_pass(60).await;
-        assert_eq!(story.report(&id).await["counts"]["sent"], 4);
+        let report = story.report(&id).await;
+        assert_eq!(report["counts"]["sent"], 4);
+        assert_eq!(report["attention"], json!(null));
+    }
+}
+
+story! {
+    async fn a_broadcast_whose_page_is_in_trouble_says_so_and_goes_on_when_it_is_mended(story: &mut Story) {
+        story.audience(4).await;
+        let id = story.campaign("Trouble").await;
+        story.schedules(&id, json!({})).await;
+        story.minutes_pass(59).await;
+        story.sandbox.meta.refuses_next(190, Some(460), 1);
+        story.minutes_pass(3).await;
+        let report = story.report(&id).await;
+        assert_eq!(report["status"], "running", "{report:#}");
+        let words = report["attention"].as_str().unwrap_or_default();
+        assert!(words.contains("cannot send"), "{report:#}");
+
+        story.connects_the_page_again().await;
+        story.minutes_pass(90).await;
+        let report = story.report(&id).await;
+        assert_eq!(report["counts"]["sent"], 4, "{report:#}");
+        assert_eq!(report["attention"], json!(null));
+    }
+}
+
+story! {
+    async fn cards_in_the_open_window_are_greeted_as_on_the_paid_channel(story: &mut Story) {
+        let ana = story.subscriber("Ana").await;
+        let before = story.heard(&ana).len();
+        let cards = json!([{"title": "Espresso", "subtitle": "House blend", "buttons":
+            [{"kind": "url", "title": "Buy", "url": "https://harbour-coffee.example/espresso"}]}]);
+        let body = json!({"name": "Cards", "channel": "standard",
+            "message": {"kind": "cards", "text": "Fresh today", "cards": cards},
+            "audience": {"include": [{"kind": "everyone"}]}});
+        let made = story.post("/campaigns", body).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let id = made.body["id"].as_str().unwrap().to_owned();
+        story.schedules(&id, json!({})).await;
+        story.minutes_pass(2).await;
+        let heard = story.heard(&ana);
+        assert_eq!(heard.len(), before + 2, "{heard:?}");
+        assert_eq!(heard[before], "Fresh today");
+        assert_eq!(story.report(&id).await["counts"]["sent"], 1);
     }
 }
 
