@@ -222,8 +222,15 @@ async fn pages(report: &mut Report, app: &App, ws: WorkspaceId, name: &str) -> a
 async fn page(report: &mut Report, app: &App, page: &Page, name: &str) {
     const AGAIN: &str = "Connect the Page again with a new token.";
     if page.state != "active" {
-        let why = page.attention.as_deref().unwrap_or("It stands still.");
-        report.fail(&format!("{name} needs attention: {why}"), AGAIN);
+        // What is known of the cause says its own cure: a new token alone would often fail again.
+        let (why, cure) = match page.attention.as_deref() {
+            Some(why) => (
+                why.trim_end_matches('.'),
+                "Connections looks again once it is done.",
+            ),
+            None => ("it stands still", AGAIN),
+        };
+        report.fail(&format!("{name} needs attention: {why}."), cure);
     }
     let Some(token) = &page.token else {
         report.fail(&format!("{name} has no token."), AGAIN);
