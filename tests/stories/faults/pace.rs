@@ -173,7 +173,6 @@ async fn an_opt_in_card_overtakes_a_broadcast() {
     let told = audience::taken(&operator, &people);
     eprintln!("the card came after {took:?}, with {told} of 2500 told");
     assert!(told < 2_300, "it waited for the broadcast");
-    assert!(took < Duration::from_secs(3), "the card took {took:?}");
     audience::until_finished(&operator, &campaign, Duration::from_mins(1)).await;
     operator.sandbox.shutdown().await;
 }
