@@ -7,8 +7,11 @@ use serde_json::json;
 
 use crate::story;
 use crate::support::Story;
+use crate::support::story::PAGE;
 
+/// Its token is dead at Meta, too: a Page that Meta finds well goes on by itself.
 async fn breaks_the_page(story: &Story) {
+    story.sandbox.meta.revokes_page_token(PAGE, "another-token");
     let page: PageRowId = sqlx::query_scalar("SELECT id FROM pages")
         .fetch_one(story.app.db.pool())
         .await
@@ -34,6 +37,7 @@ story! {
         breaks_the_page(story).await;
         story.hours_pass(6).await;
         asks(story, &id).await;
+        story.sandbox.meta.revokes_page_token(PAGE, "page-token");
         story.connects_the_page_again().await;
         story.hours_pass(2).await;
         asks(story, &id).await;
