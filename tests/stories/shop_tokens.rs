@@ -112,7 +112,8 @@ story! {
     async fn an_idle_shop_is_renewed_every_week_so_that_it_never_has_to_be_opened_again(story: &mut Story) {
         let shop = installed(story).await;
         story.hours_pass(24 * 8).await;
-        assert_eq!(given(story), "exchange refresh");
+        // More than once: its plan is read every day.
+        assert!(given(story).starts_with("exchange refresh"), "{}", given(story));
         for _ in 0..13 {
             story.clock.advance(8 * 24 * 60 * MINUTE);
             story.settles().await;
