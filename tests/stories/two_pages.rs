@@ -88,6 +88,9 @@ async fn comes_back_later(story: &mut Story, channel: &str) {
     story.audience(2).await;
     let page = second_page(story).await;
     people_of(story, page, 3, None).await;
+    // At Meta, too: a Page that Meta finds well goes on by itself.
+    let meta = &story.sandbox.meta;
+    meta.revokes_page_token(SECOND_PAGE, "another-token");
     workspaces::page_needs_reconnect(&story.app, page, "Gone")
         .await
         .unwrap();
@@ -101,6 +104,8 @@ async fn comes_back_later(story: &mut Story, channel: &str) {
     story.minutes_pass(62).await;
     assert_eq!(story.report(&id).await["counts"]["sent"], 2);
 
+    let token = format!("token-of-{SECOND_PAGE}");
+    story.sandbox.meta.revokes_page_token(SECOND_PAGE, &token);
     connects(story, SECOND_PAGE, "act_330011223344", "login-2").await;
     story.minutes_pass(1).await;
     let warm = story.sandbox.meta.campaigns();
